@@ -1,0 +1,9 @@
+"""Start-up of the analytics app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class AnalyticsConfig(AppConfig):
+    name = "analytics"

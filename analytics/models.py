@@ -1,0 +1,100 @@
+"""The request log. Rows are written by analytics/ingest.py alone, and only read elsewhere (analytics/queries.py).
+
+Both tables are partitioned natively by day of `started_at` (analytics/partitions.py); the migration holds their real SQL. They
+have no foreign keys, because a log outlives what it speaks of and a check per row would cost more than the row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+
+
+class RequestLog(models.Model):
+    """One finished or failed call: the columns of analytics.record.Record, without the bodies.
+
+    `model` is a text of the provider's, `option_path` the target's place in the config. `content_truncated` says that the
+    bodies were cut at the content limit, or left out because the spool was full.
+    """
+
+    pk = models.CompositePrimaryKey("started_at", "id")
+    id = models.UUIDField()
+    started_at = models.DateTimeField()
+    workspace_id = models.UUIDField(null=True)
+    api_key_id = models.UUIDField(null=True)
+    virtual_key_id = models.UUIDField(null=True)
+    config_id = models.UUIDField(null=True)
+    config_version = models.IntegerField(null=True)
+    trace_id = models.TextField()
+    endpoint = models.TextField()
+    provider = models.TextField()
+    model = models.TextField()
+    response_model = models.TextField()
+    option_path = models.TextField()
+    status = models.IntegerField()
+    error_code = models.TextField()
+    error_message = models.TextField()
+    is_stream = models.BooleanField()
+    cancelled = models.BooleanField()
+    cache_status = models.TextField()
+    retry_count = models.IntegerField()
+    duration_ms = models.FloatField()
+    ttft_ms = models.FloatField(null=True)
+    input_tokens = models.BigIntegerField()
+    cache_read_tokens = models.BigIntegerField()
+    cache_write_tokens = models.BigIntegerField()
+    audio_input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    audio_output_tokens = models.BigIntegerField()
+    usage_estimated = models.BooleanField()
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    unpriced = models.BooleanField()
+    metadata: models.JSONField[dict[str, str], dict[str, str]] = models.JSONField()
+    attempts: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField()
+    content_truncated = models.BooleanField()
+
+    class Meta:
+        indexes = [
+            models.Index("workspace_id", models.F("started_at").desc(), models.F("id").desc(), name="log_newest"),
+            models.Index("trace_id", name="log_trace"),
+            models.Index("api_key_id", models.F("started_at").desc(), models.F("id").desc(), name="log_api_key"),
+            GinIndex(fields=["metadata"], opclasses=["jsonb_path_ops"], name="log_metadata"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.status}"
+
+
+class RequestBody(models.Model):
+    """What went over the wire in one call: a table of its own, so that lists and charts never touch it.
+
+    `response` holds server-sent events where `response_is_stream`; analytics/reassemble.py reads those.
+    """
+
+    pk = models.CompositePrimaryKey("started_at", "id")
+    id = models.UUIDField()
+    started_at = models.DateTimeField()
+    request = models.TextField()
+    response = models.TextField()
+    response_is_stream = models.BooleanField()
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class DeadRecord(models.Model):
+    """A spooled record that the log tables cannot take, whole, with the reason. `digest` is the SHA-256 of `payload`."""
+
+    digest = models.BinaryField(max_length=32, unique=True)
+    payload = models.BinaryField()
+    reason = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+
+    def __str__(self) -> str:
+        return self.reason

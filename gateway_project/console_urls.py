@@ -1,0 +1,35 @@
+"""The web console: `/`, `/login`, `/logout` and below `/console/`, because the admin REST API has the plain names."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+from django.views.i18n import set_language
+
+from analytics import pages as analytics
+from keys import pages as keys
+from routing import pages as routing
+
+app_name = "console"
+urlpatterns = [
+    path("", analytics.home, name="home"),
+    path("login", keys.Login.as_view(), name="login"),
+    path("logout", LogoutView.as_view(), name="logout"),
+    path("console/language", set_language, name="set_language"),
+    path("console/workspace", keys.switch_workspace, name="switch_workspace"),
+    path("console/logs", analytics.logs, name="logs"),
+    path("console/logs/<str:log_id>", analytics.log, name="log"),
+    path("console/virtual-keys", keys.virtual_keys, name="virtual_keys"),
+    path("console/new-virtual-key", keys.virtual_key_new, name="virtual_key_new"),
+    path("console/virtual-keys/<str:slug>", keys.virtual_key, name="virtual_key"),
+    path("console/virtual-keys/<str:slug>/delete", keys.virtual_key_delete, name="virtual_key_delete"),
+    path("console/api-keys", keys.api_keys, name="api_keys"),
+    path("console/new-api-key", keys.api_key_new, name="api_key_new"),
+    path("console/api-keys/<str:key_id>/revoke", keys.api_key_revoke, name="api_key_revoke"),
+    path("console/configs", routing.configs, name="configs"),
+    path("console/new-config", routing.config_new, name="config_new"),
+    path("console/configs/<str:slug>", routing.config, name="config"),
+    path("console/configs/<str:slug>/delete", routing.config_delete, name="config_delete"),
+    path("console/configs/<str:slug>/versions/<int:number>", routing.config_version, name="config_version"),
+    path("console/configs/<str:slug>/versions/<int:number>/restore", routing.config_restore, name="config_restore"),
+]

@@ -1,0 +1,63 @@
+"""Keys as the admin REST API shows them, in Portkey's words. A credential is only ever shown masked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.utils import timezone
+
+from keys.models import ApiKey, VirtualKey
+
+
+def moment(value: datetime | None) -> str | None:
+    """ISO 8601 in UTC with milliseconds."""
+    return None if value is None else value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _status(*, revoked_at: datetime | None = None, expires_at: datetime | None) -> str:
+    if revoked_at is not None:
+        return "revoked"
+    return "expired" if expires_at is not None and expires_at <= timezone.now() else "active"
+
+
+def api_key(key: ApiKey) -> dict[str, Any]:
+    return {
+        "id": str(key.pk),
+        "object": "api-key",
+        "key": key.masked,
+        "name": key.name,
+        "description": key.description,
+        "type": f"{key.type}-{key.sub_type}",
+        "workspace_id": key.workspace.slug,
+        "user_id": None if key.created_by_id is None else str(key.created_by_id),
+        "status": _status(revoked_at=key.revoked_at, expires_at=key.expires_at),
+        "scopes": key.scopes,
+        "rate_limits": key.rate_limits,
+        "usage_limits": key.usage_limits or None,
+        "defaults": key.defaults or None,
+        "expires_at": moment(key.expires_at),
+        "created_at": moment(key.created_at),
+        "last_updated_at": moment(key.updated_at),
+    }
+
+
+def virtual_key(key: VirtualKey) -> dict[str, Any]:
+    return {
+        "id": str(key.pk),
+        "object": "virtual-key",
+        "slug": key.slug,
+        "name": key.name,
+        "note": key.note or None,
+        "provider": key.provider,
+        "key": key.masked,
+        "custom_host": key.options.get("custom_host"),
+        "options": {name: value for name, value in key.options.items() if name != "custom_host"},
+        "workspace_id": key.workspace.slug,
+        "status": _status(expires_at=key.expires_at),
+        "rate_limits": key.rate_limits,
+        "usage_limits": key.usage_limits or None,
+        "expires_at": moment(key.expires_at),
+        "created_at": moment(key.created_at),
+        "last_updated_at": moment(key.updated_at),
+    }

@@ -1,0 +1,15 @@
+"""The admin REST API of keys, without the version in front: it is mounted below ``v1/`` and at the root."""
+
+from __future__ import annotations
+
+from django.urls import URLPattern, path
+
+from keys import admin_api
+
+rest: list[URLPattern] = [
+    path("virtual-keys", admin_api.VirtualKeys.as_view()),
+    path("virtual-keys/<str:slug>", admin_api.VirtualKeyDetail.as_view()),
+    path("api-keys", admin_api.ApiKeys.as_view()),
+    path("api-keys/<str:key_id>", admin_api.ApiKeyDetail.as_view()),
+    path("api-keys/<str:kind>/<str:sub_type>", admin_api.ApiKeyCreate.as_view()),
+]

@@ -1,0 +1,131 @@
+"""From an HTTP request to a `Call`: headers, ids, metadata and the JSON body, each refused with its path when it is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest
+
+from analytics.ids import uuid7
+from keys.auth import Caller, bearer
+from routing.call import Call, Endpoint, Json
+from routing.errors import BodyTooLarge, InvalidRequest
+
+_TRACE_ID_MAX = 128
+_METADATA_MAX = 64
+_VALUE_MAX = 1024
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_JSON = "application/json"
+# The field without which a call of this kind means nothing.
+_NEEDED: dict[str, tuple[str, tuple[type, ...]]] = {
+    Endpoint.CHAT: ("messages", (list,)),
+    Endpoint.COMPLETIONS: ("prompt", (str, list)),
+    Endpoint.EMBEDDINGS: ("input", (str, list)),
+}
+
+
+def begin(request: HttpRequest, endpoint: str) -> Call:
+    """The call as far as it can be told from the headers; its body is still empty."""
+    scope = request.scope  # type: ignore[attr-defined] # every request of ours came over ASGI
+    headers = {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
+    call_id = uuid7()
+    return Call(
+        id=call_id,
+        endpoint=endpoint,
+        body={},
+        raw=b"",
+        headers=headers,
+        trace_id=_trace_id(headers) or call_id,
+        metadata={},
+        started=time.monotonic(),
+        started_at_us=time.time_ns() // 1000,
+    )
+
+
+def read(request: HttpRequest, call: Call, caller: Caller, provider_key: str | None, gateway_max_bytes: int) -> Call:
+    """The call with its body and metadata. Raises `InvalidRequest` or `BodyTooLarge`."""
+    if getattr(request, "body_refused", False):
+        raise BodyTooLarge(f"The request body is larger than {gateway_max_bytes} bytes (GATEHOUSE_MAX_BODY_BYTES).")
+    try:
+        raw = b"" if request.method == "GET" else request.body
+    except RequestDataTooBig as error:  # under Django's stock handler, which has a bound of its own
+        raise BodyTooLarge("The request body is larger than this server takes.") from error
+    return dataclasses.replace(
+        call,
+        raw=raw,
+        body={} if request.method == "GET" else _body(raw, call),
+        headers=_without_gateway_key(call.headers, provider_key),
+        metadata=_metadata(call.headers, caller),
+    )
+
+
+def _trace_id(headers: Mapping[str, str]) -> str:
+    if given := headers.get("x-portkey-trace-id", "").strip():
+        return given[:_TRACE_ID_MAX]
+    match = _TRACEPARENT.fullmatch(headers.get("traceparent", "").strip())
+    return match[1] if match else ""
+
+
+def _without_gateway_key(headers: Mapping[str, str], provider_key: str | None) -> dict[str, str]:
+    """The headers that later steps see: the gateway's own key stays at the edge, so it can neither be forwarded nor logged."""
+    kept = dict(headers)
+    kept.pop("x-portkey-api-key", None)
+    if "authorization" in kept and (provider_key is None or bearer(kept) != provider_key):
+        del kept["authorization"]
+    if "x-api-key" in kept and kept["x-api-key"] != provider_key:
+        del kept["x-api-key"]
+    return kept
+
+
+def _body(raw: bytes, call: Call) -> Json:
+    content_type = call.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+    if content_type != _JSON:
+        raise InvalidRequest(f"Send the body as Content-Type: {_JSON}, not {content_type[:100]}.", code="invalid_content_type")
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from error
+    if not isinstance(body, dict):
+        raise InvalidRequest("The request body must be a JSON object.", code="invalid_json")
+    _check(body, call.endpoint)
+    return body
+
+
+def _check(body: Json, endpoint: str) -> None:
+    """The few types that the gateway itself relies on; the rest is the provider's to judge."""
+    name, kinds = _NEEDED[endpoint]
+    if name not in body:
+        raise InvalidRequest(f"Missing required parameter: {name!r}.", param=name, code="missing_parameter")
+    if not isinstance(body[name], kinds) or not body[name]:
+        expected = " or ".join("an array" if kind is list else "a string" for kind in kinds)
+        raise InvalidRequest(f"{name!r} must be {expected} and not empty.", param=name)
+    if not isinstance(body.get("model", ""), str):
+        raise InvalidRequest("'model' must be a string.", param="model")
+    if not isinstance(body.get("stream", False), bool | None):
+        raise InvalidRequest("'stream' must be true or false.", param="stream")
+
+
+def _metadata(headers: Mapping[str, str], caller: Caller) -> Mapping[str, str]:
+    """The key's metadata under the call's own, every value as text."""
+    given = headers.get("x-portkey-metadata", "").strip()
+    if not given:
+        return caller.metadata
+    try:
+        parsed = orjson.loads(given)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"x-portkey-metadata is not valid JSON: {error}.", param="x-portkey-metadata") from error
+    if not isinstance(parsed, dict) or len(parsed) > _METADATA_MAX:
+        raise InvalidRequest(
+            f"x-portkey-metadata must be a JSON object of at most {_METADATA_MAX} keys.", param="x-portkey-metadata"
+        )
+    return {**caller.metadata, **{name[:_VALUE_MAX]: _as_text(value) for name, value in parsed.items()}}
+
+
+def _as_text(value: Any) -> str:
+    return (value if isinstance(value, str) else orjson.dumps(value).decode())[:_VALUE_MAX]

@@ -1,0 +1,69 @@
+"""From replies and errors to Django's responses: the only place where an error becomes HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+import orjson
+from django.http import HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from routing.call import Json, Reply
+from routing.errors import BodyTooLarge, GatewayError, UpstreamError
+from routing.exchange import Exchange
+
+_EVENT_STREAM = "text/event-stream; charset=utf-8"
+
+
+def success(reply: Reply, exchange: Exchange) -> HttpResponseBase:
+    headers = {**reply.headers, **exchange.headers()}
+    if isinstance(reply.body, bytes):
+        return HttpResponse(reply.body, content_type="application/json", status=reply.status, headers=headers)
+    headers["cache-control"] = "no-cache"
+    headers["x-accel-buffering"] = "no"  # proxies that buffer by default would hold tokens back
+    return EventStream(Events(reply.body), content_type=_EVENT_STREAM, status=reply.status, headers=headers)
+
+
+class Events:
+    """The stream, and where it breaks an error event in place of its end, so that nobody takes a part for the whole.
+
+    No generator, because closing it must close the stream even where nobody has begun to read.
+    """
+
+    def __init__(self, pieces: AsyncGenerator[bytes]) -> None:
+        self._pieces = pieces
+
+    def __aiter__(self) -> Events:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._pieces)
+        except GatewayError as error:
+            return b"data: " + orjson.dumps(error.body()) + b"\n\n"  # and then the generator has ended
+
+    async def aclose(self) -> None:
+        await self._pieces.aclose()
+
+
+class EventStream(StreamingHttpResponse):
+    """Keeps `events` at hand: Django wraps what it streams in a generator whose closing would not reach them."""
+
+    def __init__(self, events: Events, **options: Any) -> None:
+        super().__init__(events, **options)
+        self.events = events
+
+
+def document(body: Json, exchange: Exchange) -> HttpResponse:
+    """An answer of the gateway's own."""
+    return HttpResponse(orjson.dumps(body), content_type="application/json", headers=exchange.headers())
+
+
+def failure(error: GatewayError, exchange: Exchange) -> HttpResponse:
+    headers = {**exchange.headers(), **error.headers()}
+    if not isinstance(error, UpstreamError):
+        headers["x-portkey-gateway-exception"] = "true"
+    if isinstance(error, BodyTooLarge):
+        headers["connection"] = "close"  # the rest of the body is not read
+    return HttpResponse(orjson.dumps(error.body()), content_type="application/json", status=error.status, headers=headers)

@@ -1,0 +1,9 @@
+"""Start-up of the routing app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class RoutingConfig(AppConfig):
+    name = "routing"

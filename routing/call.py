@@ -1,0 +1,183 @@
+"""The values that flow through a request's life, from the edge to the record. All are frozen; none does I/O."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from keys.limits import Limit
+    from routing.errors import GatewayError
+    from routing.providers.base import Provider, StreamTranslator
+
+Json = dict[str, Any]
+
+
+class Endpoint(enum.StrEnum):
+    """What a caller can ask for. The value is the OpenAI path below ``/v1/``."""
+
+    CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of a caller, read and parsed once.
+
+    `endpoint` is an `Endpoint`, or empty for an unknown route. `headers` has lower-case names. `body` is what the caller sent,
+    as parsed JSON: a step that changes it makes a new one. `started_at_us` is the wall clock in microseconds since 1970 (UTC),
+    `started` the monotonic clock in seconds.
+    """
+
+    id: str
+    endpoint: str
+    body: Json
+    raw: bytes
+    headers: Mapping[str, str]
+    trace_id: str
+    metadata: Mapping[str, str]
+    started: float
+    started_at_us: int
+
+    @property
+    def stream(self) -> bool:
+        return self.body.get("stream") is True
+
+    @property
+    def model(self) -> str:
+        model = self.body.get("model")
+        return model if isinstance(model, str) else ""
+
+
+# A count beyond this is no count: it would overflow the log's columns and the limits' counters.
+MOST_TOKENS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens in disjoint classes, so that the cost is a plain sum of class x price.
+
+    `input_tokens` excludes cached and audio input, `output_tokens` excludes reasoning and audio output. `estimated` is true
+    where the provider did not say and the numbers come from the length of the text.
+    """
+
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    audio_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    audio_output_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def prompt_tokens(self) -> int:
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens + self.audio_input_tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        return self.output_tokens + self.reasoning_tokens + self.audio_output_tokens
+
+
+# Statuses that a retry repeats when a config names none (portkey-wire: retry.on_status_codes).
+DEFAULT_RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How one target is tried again. `attempts` counts the tries after the first; delays are in milliseconds."""
+
+    attempts: int = 0
+    on_status_codes: frozenset[int] = DEFAULT_RETRY_STATUSES
+    initial_delay_ms: int = 1000
+    backoff_factor: float = 2.0
+    max_delay_ms: int = 16_000
+    use_retry_after: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A leaf of a plan: everything that is needed to call one provider.
+
+    `path` says where it stands in the config (``config.targets[1]``). `options` are the provider's own settings, such as
+    ``openai_organization``. `limits` and `expires_at` (seconds since 1970) are those of the virtual key.
+    """
+
+    path: str
+    provider: Provider
+    base_url: str
+    api_key: str | None = None
+    virtual_key_id: str | None = None
+    override_params: Json = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    forward_headers: tuple[str, ...] = ()
+    retry: Retry = Retry()
+    timeout_ms: int | None = None
+    strict: bool = True
+    name: str | None = None
+    limits: tuple[Limit, ...] = ()
+    expires_at: float | None = None
+
+    @property
+    def model(self) -> str | None:
+        """The model that replaces the caller's, if the config names one."""
+        model = self.override_params.get("model")
+        return model if isinstance(model, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamRequest:
+    """What goes over the wire to a provider."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's whole answer, translated: the bytes for the caller, and what was read from them."""
+
+    body: bytes
+    usage: Usage | None
+    model: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try of one target, for the log. Times are in milliseconds; `status` is None while the caller hung up first."""
+
+    path: str
+    provider: str
+    model: str
+    status: int | None
+    duration_ms: float
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class Reply:
+    """A provider's answer on its way to the caller: `body` is whole bytes, or the pieces of an event stream.
+
+    Of a stream, `translator` tells usage and model when the body has ended; of a whole answer, `usage` and `model` do.
+    `headers` are the provider's own that may be passed on, names in lower case.
+    """
+
+    status: int
+    body: bytes | AsyncGenerator[bytes]
+    headers: dict[str, str]
+    usage: Usage | None = None
+    model: str | None = None
+    translator: StreamTranslator | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a target did, as a strategy sees it: `error` is None on success."""
+
+    status: int
+    error: GatewayError | None = None

@@ -1,0 +1,48 @@
+"""One call on its way through the gateway: what each step found out, for the next step, the answer's headers and the record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from keys.limits import NOTHING, Reservation
+from routing.call import Attempt, Call, Reply, Target
+
+if TYPE_CHECKING:
+    from keys.auth import Caller
+    from routing.errors import GatewayError
+    from routing.plan import Plan
+
+
+@dataclass(slots=True)
+class Exchange:
+    """Filled in from top to bottom as the call goes on; `finished` guards that it is settled and recorded once."""
+
+    call: Call
+    caller: Caller
+    plan: Plan = field(init=False)
+    reservation: Reservation = NOTHING
+    target_reservation: Reservation = NOTHING
+    target: Target | None = None
+    attempts: list[Attempt] = field(default_factory=list)
+    retry_count: int = 0
+    reached_provider: bool = False
+    reply: Reply | None = None
+    error: GatewayError | None = None
+    cancelled: bool = False
+    first_byte: float | None = None
+    finished: bool = False
+
+    def mark_first_byte(self) -> None:
+        if self.first_byte is None:
+            self.first_byte = time.monotonic()
+
+    def headers(self) -> dict[str, str]:
+        """The response headers that tell what happened (portkey-wire 2.3)."""
+        told = {"x-portkey-trace-id": self.call.trace_id, "x-portkey-cache-status": "DISABLED"}
+        if self.target is not None:
+            told["x-portkey-last-used-option-index"] = self.target.path
+            told["x-portkey-provider"] = self.target.provider.id
+            told["x-portkey-retry-attempt-count"] = str(self.retry_count)
+        return told

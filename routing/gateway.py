@@ -1,0 +1,114 @@
+"""Everything a gateway process holds open, built once from the settings and handed to the pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+from django.conf import settings
+
+from analytics.prices import Prices
+from analytics.recorder import Recorder
+from analytics.shipper import Shipper
+from analytics.spool import Spool
+from keys import hashing
+from keys.limits import ADMIT, SETTLE, Limits
+from routing.errors import Unavailable
+from routing.loader import SnapshotHolder
+from routing.providers import mock
+from routing.redis import RedisPipe, Script
+from routing.snapshot import Snapshot
+from routing.upstream import Upstream, connect
+
+log = structlog.get_logger(__name__)
+
+# How long a starting process waits for its first snapshot before it serves errors instead.
+FIRST_SNAPSHOT_S = 20.0
+
+
+@dataclass(slots=True)
+class Gateway:
+    """Lives on one event loop from `start` to `close`."""
+
+    snapshots: SnapshotHolder
+    upstream: Upstream
+    redis: RedisPipe
+    limits: Limits
+    prices: Prices
+    spool: Spool
+    shipper: Shipper
+    recorder: Recorder
+    require_api_key: bool
+    max_body_bytes: int
+
+    @property
+    def snapshot(self) -> Snapshot:
+        snapshot = self.snapshots.current
+        if snapshot is None:
+            raise Unavailable(
+                "The gateway is starting: its database has not answered yet. Try again in a moment.", code="starting"
+            )
+        return snapshot
+
+    async def close(self) -> None:
+        await self.upstream.close()
+        await asyncio.to_thread(self.shipper.close)
+        await asyncio.to_thread(self.snapshots.close)
+        await self.redis.close()
+
+
+_current: Gateway | None = None
+_starting: asyncio.Task[Gateway] | None = None
+
+
+async def current() -> Gateway:
+    """This process's gateway, started on first use. A process has one event loop that serves calls."""
+    global _starting
+    if _current is not None:
+        return _current
+    if _starting is None:
+        _starting = asyncio.create_task(_start())
+    try:
+        return await asyncio.shield(_starting)
+    except Exception:
+        _starting = None  # the next call tries again
+        raise
+
+
+async def _start() -> Gateway:
+    """Raises OSError where the spool's directory cannot be had."""
+    global _current
+    pipe = RedisPipe(settings.REDIS_URL)
+    admit, settle = Script(ADMIT), Script(SETTLE)
+    spool = Spool(settings.SPOOL_DIR, settings.SPOOL_MAX_BYTES)
+    prices = Prices()
+    gateway = Gateway(
+        snapshots=SnapshotHolder(settings.REDIS_URL, hashing.derive_pepper(settings.SECRET_KEY)),
+        upstream=connect(settings.EGRESS, mock.respond),
+        redis=pipe,
+        limits=Limits(
+            lambda keys, args: pipe.run(admit, keys, args),
+            lambda keys, args: pipe.run_later(settle, keys, args),
+            fail_closed=settings.LIMITS_FAIL == "closed",
+        ),
+        prices=prices,
+        spool=spool,
+        shipper=Shipper(spool),
+        recorder=Recorder(spool, log_content=settings.LOG_CONTENT, max_content_bytes=settings.LOG_CONTENT_MAX_BYTES),
+        require_api_key=settings.REQUIRE_API_KEY,
+        max_body_bytes=settings.MAX_BODY_BYTES,
+    )
+    gateway.snapshots.start()
+    gateway.shipper.start()
+    await asyncio.to_thread(gateway.snapshots.loaded.wait, FIRST_SNAPSHOT_S)
+    _current = gateway
+    return gateway
+
+
+async def shut_down() -> None:
+    """Closes this process's gateway, if it was started."""
+    global _current, _starting
+    if _current is not None:
+        gateway, _current, _starting = _current, None, None
+        await gateway.close()

@@ -1,0 +1,183 @@
+"""From the database to the snapshot: the only bridge from the models to the hot path, on a thread of its own.
+
+A write bumps the snapshot version in its own transaction and announces it over Redis. The announcement makes the change
+visible within milliseconds; polling the version once a second heals an announcement that was lost.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import redis
+import structlog
+from django.db import Error as DatabaseFault
+from django.db import connection, transaction
+from django.db.models import F
+from redis.exceptions import RedisError
+
+from keys import hashing, vault
+from keys.auth import Caller
+from keys.limits import NANO, Limit, Period, Unit
+from keys.models import ApiKey, VirtualKey, Workspace
+from routing.announce import CHANNEL
+from routing.call import Json
+from routing.models import ConfigVersion, SnapshotVersion
+from routing.snapshot import ConfigEntry, Snapshot, VirtualKeyEntry
+
+POLL_S = 0.9
+DEFAULT_WORKSPACE = "default"
+_RATE_PERIODS = {"rpm": Period.MINUTE, "rph": Period.HOUR, "rpd": Period.DAY}
+_BUDGET_PERIODS = {None: Period.TOTAL, "daily": Period.DAY, "weekly": Period.WEEK, "monthly": Period.MONTH}
+
+# A row that another version wrote, or somebody by hand: it goes out of service alone, the gateway does not.
+_UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, OverflowError)
+
+log = structlog.get_logger(__name__)
+
+
+def load(pepper: bytes) -> Snapshot:
+    """Everything, as of one moment. Raises django.db.Error."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        return Snapshot(
+            version=SnapshotVersion.objects.get().number,
+            default_workspace_id=_default_workspace(),
+            hash_key=lambda raw: hashing.hash_key(raw, pepper),
+            keys=dict(_keys(ApiKey.objects.filter(revoked_at=None))),
+            virtual_keys=dict(_virtual_keys(VirtualKey.objects.all())),
+            configs={
+                (str(version.config.workspace_id), version.config.slug): _config(version) for version in _versions_in_force()
+            },
+        )
+
+
+def _default_workspace() -> str:
+    """Where calls of nobody are booked: the workspace `default`, else the oldest one."""
+    workspace = Workspace.objects.filter(slug=DEFAULT_WORKSPACE).first() or Workspace.objects.order_by("created_at").first()
+    return str(workspace.id) if workspace else ""
+
+
+def _keys(rows: Iterable[ApiKey]) -> Iterable[tuple[str, Caller]]:
+    for row in rows:
+        try:
+            yield row.key_hash, _caller(row)
+        except _UNREADABLE as error:
+            log.error("an API key is unusable", key=str(row.id), workspace=str(row.workspace_id), reason=repr(error))
+
+
+def _caller(key: ApiKey) -> Caller:
+    defaults = key.defaults or {}
+    return Caller(
+        workspace_id=str(key.workspace_id),
+        api_key_id=str(key.id),
+        name=key.name,
+        scopes=frozenset(key.scopes),
+        limits=tuple(_limits(f"key:{key.id}", f"API key {key.name!r}", key.rate_limits, key.usage_limits)),
+        default_config=defaults.get("config_id"),
+        metadata={name: str(value) for name, value in (defaults.get("metadata") or {}).items()},
+        expires_at=key.expires_at.timestamp() if key.expires_at else None,
+    )
+
+
+def _limits(owner: str, label: str, rate_limits: list[Json], usage_limits: Json) -> Iterable[Limit]:
+    for rate in rate_limits or []:
+        yield Limit(owner, label, Unit(rate["type"]), _RATE_PERIODS[rate["unit"]], int(rate["value"]))
+    if credit := (usage_limits or {}).get("credit_limit"):
+        period = _BUDGET_PERIODS[usage_limits.get("periodic_reset")]
+        yield Limit(owner, label, Unit.COST, period, round(float(credit) * NANO))
+
+
+def _virtual_keys(rows: Iterable[VirtualKey]) -> Iterable[tuple[tuple[str, str], VirtualKeyEntry]]:
+    for row in rows:
+        try:
+            yield (str(row.workspace_id), row.slug), _virtual_key(row)
+        except (vault.VaultError, *_UNREADABLE) as error:
+            log.error("a virtual key is unusable", slug=row.slug, workspace=str(row.workspace_id), reason=repr(error))
+
+
+def _virtual_key(row: VirtualKey) -> VirtualKeyEntry:
+    options: dict[str, Any] = dict(row.options)
+    return VirtualKeyEntry(
+        id=str(row.id),
+        slug=row.slug,
+        provider=row.provider,
+        api_key=vault.decrypt(bytes(row.secret)) or None,
+        custom_host=options.pop("custom_host", None),
+        options=options,
+        limits=tuple(_limits(f"vkey:{row.id}", f"virtual key {row.slug!r}", row.rate_limits, row.usage_limits)),
+        expires_at=row.expires_at.timestamp() if row.expires_at else None,
+    )
+
+
+def _versions_in_force() -> Iterable[ConfigVersion]:
+    return ConfigVersion.objects.select_related("config").filter(number=F("config__version"))
+
+
+def _config(version: ConfigVersion) -> ConfigEntry:
+    return ConfigEntry(str(version.config_id), version.config.slug, version.number, version.body)
+
+
+class SnapshotHolder:
+    """Keeps `current` up to date until closed. `current` is None before the first load."""
+
+    def __init__(self, redis_url: str, pepper: bytes) -> None:
+        self.current: Snapshot | None = None
+        self.loaded = threading.Event()
+        # The monotonic time at which `current` was last known to be the newest.
+        self.checked_at = time.monotonic()
+        self._redis_url = redis_url
+        self._pepper = pepper
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="snapshot", daemon=True)
+
+    @property
+    def default_workspace_id(self) -> str:
+        """Where calls of nobody are booked; empty before the first load."""
+        return self.current.default_workspace_id if self.current else ""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing.set()
+        self._thread.join(timeout=2 * POLL_S)
+
+    def _run(self) -> None:
+        client = redis.Redis.from_url(self._redis_url, socket_timeout=5, socket_connect_timeout=1)
+        announcements = client.pubsub(  # type: ignore[no-untyped-call]
+            ignore_subscribe_messages=True
+        )
+        subscribed = False
+        while not self._closing.is_set():
+            self._refresh()
+            try:
+                if not subscribed:
+                    announcements.subscribe(CHANNEL)
+                    subscribed = True
+                    continue  # something may have changed before the subscription stood
+                announcements.get_message(timeout=POLL_S)
+            except (RedisError, OSError) as error:
+                if subscribed:
+                    log.warning("announcements are cut off; polling only", error=type(error).__name__)
+                subscribed = False
+                self._closing.wait(POLL_S)
+        connection.close()
+        client.close()
+
+    def _refresh(self) -> None:
+        try:
+            if self.current is None or self._stored_version() != self.current.version:
+                self.current = load(self._pepper)
+                self.loaded.set()
+            self.checked_at = time.monotonic()
+        except (DatabaseFault, SnapshotVersion.DoesNotExist) as error:
+            # The snapshot in memory goes on serving; /ready tells its age.
+            log.error("the snapshot cannot be refreshed", error=str(error).partition("\n")[0])
+            connection.close()
+
+    def _stored_version(self) -> int:
+        return SnapshotVersion.objects.values_list("number", flat=True).get()

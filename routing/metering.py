@@ -1,0 +1,98 @@
+"""What a call is expected to use, and what it did use: tokens and money, by the same rules for streams and whole answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from analytics.estimate import estimate_usage
+from keys.limits import to_nano
+from routing.call import Call, Endpoint, Target, Usage
+from routing.plan import Branch, Node
+
+if TYPE_CHECKING:
+    from analytics.prices import Prices
+    from routing.exchange import Exchange
+
+# A request's JSON has about this many bytes a token of its text: the keys and quotes weigh little against the messages.
+BYTES_PER_TOKEN = 4
+# Reserved for the answer where the caller sets no bound.
+DEFAULT_ANSWER_TOKENS = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """The end of a call in numbers. `cost_usd` is None where there is no price; then `unpriced` says if tokens were used."""
+
+    usage: Usage
+    model: str
+    cost_usd: Decimal | None
+    unpriced: bool
+
+    @property
+    def tokens(self) -> int:
+        return self.usage.prompt_tokens + self.usage.completion_tokens
+
+    @property
+    def cost_nano(self) -> int:
+        return 0 if self.cost_usd is None else to_nano(self.cost_usd)
+
+
+def estimate(call: Call, target: Target, prices: Prices) -> tuple[int, int]:
+    """Tokens and nano-dollars to reserve before the call: the request's length and the bound on its answer."""
+    # Its length tells enough: to parse the text for a better guess would cost more than the rest of the admission.
+    prompt = max(1, len(call.raw) // BYTES_PER_TOKEN)
+    body = call.body
+    bound = body.get("max_completion_tokens") or body.get("max_tokens")
+    answer = bound if isinstance(bound, int) and not isinstance(bound, bool) and bound > 0 else DEFAULT_ANSWER_TOKENS
+    if call.endpoint == Endpoint.EMBEDDINGS:  # these answer with vectors, which are not billed
+        answer = 0
+    usage = Usage(input_tokens=prompt, output_tokens=answer, estimated=True)
+    cost = price(target, target.model or call.model, None, usage, prices, call.started_at_us)
+    return prompt + answer, 0 if cost is None else to_nano(cost)
+
+
+def first_target(node: Node) -> Target:
+    """The target that a plan most likely begins with: what a call will cost is estimated by it."""
+    while isinstance(node, Branch):
+        node = node.children[0]
+    return node
+
+
+def bill(exchange: Exchange, prices: Prices) -> Bill:
+    """What the call used in the end. A failed call used nothing; of one that broke off, the parts that were seen count."""
+    target, reply = exchange.target, exchange.reply
+    usage, answered = _usage(exchange), None
+    if reply is not None:
+        answered = reply.translator.model if reply.translator is not None else reply.model
+    if target is None or usage is None:
+        return Bill(Usage(), answered or "", None if target is None else Decimal(0), unpriced=False)
+    cost = price(target, target.model or exchange.call.model, answered, usage, prices, exchange.call.started_at_us)
+    return Bill(usage, answered or "", cost, unpriced=cost is None and usage.prompt_tokens + usage.completion_tokens > 0)
+
+
+def _usage(exchange: Exchange) -> Usage | None:
+    reply = exchange.reply
+    if reply is None:
+        # The caller hung up on a provider that was at work: the prompt was read, the answer is unknown.
+        pending = exchange.cancelled and exchange.reached_provider
+        return estimate_usage(exchange.call.body, 0) if pending else None
+    if reply.translator is None:
+        known, deltas = reply.usage, 0
+    else:
+        known, deltas = reply.translator.usage, reply.translator.deltas
+        if known is not None and not reply.translator.done and deltas > known.completion_tokens:
+            known = None  # an early, partial count of a stream that broke off
+    if known is not None:
+        return known
+    return estimate_usage(exchange.call.body, deltas)
+
+
+def price(target: Target, asked: str, answered: str | None, usage: Usage, prices: Prices, at_us: int) -> Decimal | None:
+    """The cost in USD by the model asked for, or else by the more exact name that the provider answered with."""
+    provider = target.provider.price_id or target.provider.id
+    cost = prices.cost(provider, asked, usage, at_us)
+    if cost is None and answered and answered != asked:
+        cost = prices.cost(provider, answered, usage, at_us)
+    return cost

@@ -1,0 +1,103 @@
+"""The straight path of a call: admit -> attempts -> settle and record at the end of the body.
+
+`run` takes a call whose caller and plan are known and gives its reply. It knows no vendor, no Django and no HTTP view; whatever
+fails is recorded here and raised to the edge, which turns it into an answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from routing import attempts, metering
+from routing.call import Reply
+from routing.errors import GatewayError
+from routing.exchange import Exchange
+from routing.plan import resolve
+
+if TYPE_CHECKING:
+    from routing.gateway import Gateway
+    from routing.snapshot import Snapshot
+
+
+async def run(exchange: Exchange, provider_key: str | None, snapshot: Snapshot, gateway: Gateway) -> Reply:
+    """The reply to a call. Raises `GatewayError`; both ways, the call ends up settled and in the log exactly once."""
+    call, caller = exchange.call, exchange.caller
+    try:
+        exchange.plan = resolve(call.headers, caller, provider_key, snapshot)
+        await _admit(exchange, gateway)
+        reply = exchange.reply = await attempts.run(exchange, gateway)
+        if isinstance(reply.body, bytes):
+            finish(exchange, gateway, reply.body)
+        else:
+            reply.body = _follow(exchange, reply.body, gateway)
+            await anext(reply.body)  # a generator that was never started would record nothing when it is closed
+    except GatewayError as error:
+        fail(exchange, error, gateway)
+        raise
+    except asyncio.CancelledError:
+        exchange.cancelled = True
+        finish(exchange, gateway)
+        raise
+    return reply
+
+
+def fail(exchange: Exchange, error: GatewayError, gateway: Gateway) -> None:
+    """Settles and records a call that `run` did not end: refused before it, or broken by a bug of ours."""
+    exchange.error = error
+    finish(exchange, gateway)
+
+
+def answered(exchange: Exchange, gateway: Gateway) -> None:
+    """Records a call that the gateway answered by itself."""
+    finish(exchange, gateway)
+
+
+async def _admit(exchange: Exchange, gateway: Gateway) -> None:
+    """Takes the call, its tokens and its price, both estimated, from the limits of the API key."""
+    limits = exchange.caller.limits
+    if not limits:
+        return
+    tokens, cost_nano = metering.estimate(exchange.call, metering.first_target(exchange.plan.root), gateway.prices)
+    exchange.reservation = await gateway.limits.admit(
+        exchange.caller.workspace_id, limits, tokens=tokens, cost_nano=cost_nano, now=time.time()
+    )
+
+
+async def _follow(exchange: Exchange, pieces: AsyncGenerator[bytes], gateway: Gateway) -> AsyncGenerator[bytes]:
+    """An empty piece for `run`, then the stream as it is, settled and recorded just before its last piece, however it ends."""
+    reply = exchange.reply
+    assert reply is not None and reply.translator is not None  # noqa: S101, PT018 - run() made it a stream
+    translator = reply.translator
+    kept = gateway.recorder.keeper()
+    try:
+        async with aclosing(pieces):
+            yield b""
+            async for piece in pieces:
+                exchange.mark_first_byte()
+                kept.append(piece)
+                if translator.done:
+                    finish(exchange, gateway, kept.content())
+                yield piece
+    except GatewayError as error:
+        exchange.error = error
+        raise
+    finally:
+        # Neither complete nor broken: the caller hung up.
+        exchange.cancelled = exchange.error is None and not exchange.finished
+        finish(exchange, gateway, kept.content())
+
+
+def finish(exchange: Exchange, gateway: Gateway, content: bytes = b"") -> None:
+    """Settles and records a call, once."""
+    if exchange.finished:
+        return
+    exchange.finished = True
+    bill = metering.bill(exchange, gateway.prices)
+    for reservation in (exchange.reservation, exchange.target_reservation):
+        if reservation.counters:
+            gateway.limits.settle(reservation, tokens=bill.tokens, cost_nano=bill.cost_nano)
+    gateway.recorder.record(exchange, bill, content)

@@ -1,0 +1,47 @@
+"""Anthropic's Messages API behind OpenAI's chat completions.
+
+What has a counterpart is translated, what the vendor has no words for is refused by name, and what is a mere wish is left out:
+`request` lists each field. Everything else in the body goes to the vendor as it is, so that its own parameters (``top_k``,
+``thinking``, ``mcp_servers``, tomorrow's) work without a change here.
+"""
+
+from __future__ import annotations
+
+import orjson
+
+from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest
+from routing.errors import ProviderError, Unsupported
+from routing.providers import failures, outgoing
+from routing.providers.anthropic.reply import completion
+from routing.providers.anthropic.request import take_headers, translated
+from routing.providers.anthropic.stream import ChunkStream
+
+
+class AnthropicDialect:
+    """Chat only: the vendor has no embeddings, and text completions are long gone from its models."""
+
+    def request(self, call: Call, target: Target) -> UpstreamRequest:
+        """The call as a Messages request. Raises `Unsupported` or `InvalidRequest` with the path of the field."""
+        if call.endpoint != Endpoint.CHAT:
+            raise Unsupported(f"{target.provider.label} does not support {call.endpoint}.")
+        body = outgoing.merged(call, target)
+        outgoing.require_model(body, target)
+        headers = outgoing.headers(call, target)
+        body = take_headers(body, headers)
+        return UpstreamRequest(
+            url=outgoing.url(target, "messages"),
+            headers=headers,
+            body=orjson.dumps(translated(body, target.provider.label)),
+        )
+
+    def reply(self, call: Call, target: Target, body: bytes) -> Answer:
+        """A message as a chat completion."""
+        return completion(call, target, body)
+
+    def stream(self, call: Call, target: Target) -> ChunkStream:
+        """A translator from message events to chunks."""
+        return ChunkStream(call, target)
+
+    def error(self, target: Target, status: int, body: bytes) -> ProviderError:
+        """The vendor's error with its status kept."""
+        return failures.provider_error(target, status, body)

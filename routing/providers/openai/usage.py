@@ -1,0 +1,64 @@
+"""OpenAI's ``usage`` as disjoint classes of tokens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from routing.call import MOST_TOKENS, Usage
+
+
+def read_usage(data: dict[str, Any]) -> Usage | None:
+    """The usage in an answer or in a chunk of a stream; None where there is none.
+
+    It stands at the top, or for a few vendors below ``x_groq`` or inside the first choice of a stream's last chunk.
+    """
+    usage = data.get("usage") or _nested(data, "x_groq")
+    if not usage and (choices := data.get("choices")) and isinstance(choices, list) and isinstance(choices[0], dict):
+        usage = choices[0].get("usage")
+    return usage_classes(usage) if isinstance(usage, dict) and usage else None
+
+
+def usage_classes(usage: dict[str, Any]) -> Usage | None:
+    """Totals and their details, taken apart. None where there is no total.
+
+    OpenAI counts cached and audio tokens inside ``prompt_tokens`` and reasoning inside ``completion_tokens``. Some vendors put
+    reasoning on top instead: it shows in ``total_tokens``.
+    """
+    if usage.get("prompt_tokens") is None and usage.get("completion_tokens") is None:
+        return None
+    prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
+    inside, outside = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
+    # The second spelling is DeepSeek's, which has no details.
+    cached = min(_count(inside, "cached_tokens") or _count(usage, "prompt_cache_hit_tokens"), prompt)
+    written = min(_count(inside, "cache_write_tokens"), prompt - cached)
+    audio_in = min(_count(inside, "audio_tokens"), prompt - cached - written)
+    reasoning = _count(outside, "reasoning_tokens")
+    if reasoning and _count(usage, "total_tokens") == prompt + completion + reasoning:
+        completion += reasoning
+    reasoning = min(reasoning, completion)
+    audio_out = min(_count(outside, "audio_tokens"), completion - reasoning)
+    return Usage(
+        input_tokens=prompt - cached - written - audio_in,
+        cache_read_tokens=cached,
+        cache_write_tokens=written,
+        audio_input_tokens=audio_in,
+        output_tokens=completion - reasoning - audio_out,
+        reasoning_tokens=reasoning,
+        audio_output_tokens=audio_out,
+    )
+
+
+def _nested(data: dict[str, Any], key: str) -> Any:
+    inner = data.get(key)
+    return inner.get("usage") if isinstance(inner, dict) else None
+
+
+def _details(usage: dict[str, Any], key: str) -> dict[str, Any]:
+    details = usage.get(key)
+    return details if isinstance(details, dict) else {}
+
+
+def _count(data: dict[str, Any], key: str) -> int:
+    """A number of tokens; 0 where the vendor gives none, its mark for unknown, -1, or more than any model takes."""
+    value = data.get(key)
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS else 0

@@ -1,0 +1,73 @@
+"""What the requests of all dialects have in common: the address, the headers and the merged parameters."""
+
+from __future__ import annotations
+
+from routing.call import Call, Json, Target
+from routing.errors import InvalidRequest
+
+# The value that Portkey's SDK sends for a parameter that its caller left out.
+PLACEHOLDER = "portkey-default"
+
+# These describe the connection to us, not the call: the connection to the provider has its own. Our own key stays here too.
+_NEVER_FORWARDED = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-portkey-api-key",
+    }
+)
+
+
+def url(target: Target, path: str) -> str:
+    """The target's base and `path`, with one slash between. Raises `InvalidRequest` where the vendor has no fixed address."""
+    if not target.base_url:
+        raise InvalidRequest(f"{target.provider.label} has no fixed address: set custom_host.", param="custom_host")
+    return f"{target.base_url.rstrip('/')}/{path}"
+
+
+def headers(call: Call, target: Target) -> dict[str, str]:
+    """Header names are lower-case. Later steps win: the basics, the credential, the target's options, the forwarded headers.
+
+    Raises `InvalidRequest` for an option that cannot be a header's value. No client header passes but the forwarded ones.
+    """
+    provider = target.provider
+    built = {"content-type": "application/json", "accept": "text/event-stream" if call.stream else "application/json"}
+    provider.auth(built, target)
+    for option, header in provider.option_headers.items():
+        value = target.options.get(option)
+        if value not in (None, ""):
+            built[header.lower()] = str(value)
+    for name in target.forward_headers:
+        lower = name.lower()
+        if lower in call.headers and lower not in _NEVER_FORWARDED:
+            built[lower] = call.headers[lower]
+    for name, value in built.items():
+        # A line break would let a config write further headers.
+        if "\n" in value or "\r" in value or "\0" in value:
+            raise InvalidRequest(f"The value for the header {name} holds a line break.", param=name)
+    return built
+
+
+def merged(call: Call, target: Target) -> Json:
+    """The caller's parameters with the target's overrides on top; never the caller's own object when there are overrides."""
+    return {**call.body, **target.override_params} if target.override_params else call.body
+
+
+def require_model(body: Json, target: Target) -> str:
+    """The model's name. Raises `InvalidRequest` when there is none, or only the SDK's placeholder."""
+    model = body.get("model")
+    if not isinstance(model, str) or not model or model == PLACEHOLDER:
+        raise InvalidRequest(
+            f"No model for {target.provider.label}: name one in `model`, or in override_params of the config.", param="model"
+        )
+    return model

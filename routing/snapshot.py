@@ -1,0 +1,70 @@
+"""The in-memory tables that the hot path reads: keys, virtual keys and configs of one moment.
+
+A snapshot is never changed; a newer one replaces it whole, so no request sees half a change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from keys.auth import Caller
+from keys.limits import Limit
+from routing.call import Json
+
+if TYPE_CHECKING:
+    from routing.plan import Plan
+
+# Resolved plans are remembered per snapshot; past this many the memory is emptied and fills anew.
+_PLANS_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualKeyEntry:
+    """A stored credential, decrypted. `options` are the provider's own settings beside the key."""
+
+    id: str
+    slug: str
+    provider: str
+    api_key: str | None
+    custom_host: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    limits: tuple[Limit, ...] = ()
+    expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigEntry:
+    """A saved config in its canonical form, and the version that is in force."""
+
+    id: str
+    slug: str
+    version: int
+    body: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """`version` is the database's counter; the keys of the tables are (workspace id, slug)."""
+
+    version: int
+    default_workspace_id: str
+    hash_key: Callable[[str], str]
+    keys: Mapping[str, Caller] = field(default_factory=dict)
+    virtual_keys: Mapping[tuple[str, str], VirtualKeyEntry] = field(default_factory=dict)
+    configs: Mapping[tuple[str, str], ConfigEntry] = field(default_factory=dict)
+    _plans: dict[object, Plan] = field(default_factory=dict)
+
+    def find_key(self, raw: str) -> Caller | None:
+        return self.keys.get(self.hash_key(raw))
+
+    def plan(self, key: object) -> Plan | None:
+        """A plan that was resolved against this very snapshot."""
+        return self._plans.get(key)
+
+    def remember(self, key: object, plan: Plan) -> Plan:
+        if len(self._plans) >= _PLANS_MAX:
+            self._plans.clear()
+        self._plans[key] = plan
+        return plan
