@@ -1,0 +1,78 @@
+"""Captured pairs: what a caller sent, what went to the vendor, what the vendor answered and what the caller got.
+
+One JSON file each, under the id of its row. A stream stands beside it as it comes over the wire (`<case>.in.sse`) and as the
+caller gets it (`<case>.out.sse`).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from routing.call import Call, Endpoint, Target, Usage
+from routing.providers.table import PROVIDERS, find
+
+HERE = Path(__file__).parent
+KEY = "sk-test-0123456789abcdefXYZ"
+
+
+def make_call(body: dict[str, Any], endpoint: str = Endpoint.CHAT, headers: dict[str, str] | None = None) -> Call:
+    return Call(
+        id="call-1",
+        endpoint=endpoint,
+        body=body,
+        raw=orjson.dumps(body, option=orjson.OPT_INDENT_2),
+        headers=headers or {},
+        trace_id="trace-1",
+        metadata={},
+        started=0.0,
+        started_at_us=1_700_000_000_000_000,
+    )
+
+
+def make_target(provider: str, **settings: Any) -> Target:
+    row = find(provider)
+    settings = {"path": "config", "base_url": row.base_url, "api_key": KEY, **settings}
+    return Target(provider=row, **settings)
+
+
+@dataclass(frozen=True)
+class Pair:
+    provider: str
+    case: str
+    data: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.case}"
+
+    @property
+    def call(self) -> Call:
+        return make_call(self.data["call"], self.data.get("endpoint", Endpoint.CHAT), self.data.get("headers"))
+
+    @property
+    def target(self) -> Target:
+        settings = dict(self.data.get("target", {}))
+        if "forward_headers" in settings:
+            settings["forward_headers"] = tuple(settings["forward_headers"])
+        return make_target(self.provider, **settings)
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(**self.data["usage"])
+
+    def file(self, ending: str) -> bytes:
+        return (HERE / self.provider / f"{self.case}.{ending}").read_bytes()
+
+
+def load() -> list[Pair]:
+    files = (path for row in PROVIDERS for path in sorted((HERE / row).glob("*.json")))
+    return [Pair(path.parent.name, path.stem, orjson.loads(path.read_bytes())) for path in files]
+
+
+PAIRS = load()
+
+
+def having(key: str) -> list[Pair]:
+    """The pairs that hold `key`: ``answer``, ``chunks`` or ``failure``."""
+    return [pair for pair in PAIRS if key in pair.data]
