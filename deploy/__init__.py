@@ -1,0 +1,1 @@
+"""What a deployment in containers needs; see docs/deployment.md."""
