@@ -65,8 +65,9 @@ def stack(servers: Servers) -> Iterator[Gatehouse]:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Ends with its file: while Playwright runs, this thread has a running event loop, and tests that bring their own fail."""
     with launched() as chromium:
         yield chromium
 
