@@ -26,7 +26,7 @@ def clean(provider: Provider, value: Any, path: str) -> dict[str, str]:
     """The options of a virtual key of this provider. Raises `InvalidRequest` for one that the provider does not know."""
     written = check.mapping({} if value is None else value, path)
     named = {canonical_name(str(name)): content for name, content in written.items() if content not in (None, "")}
-    known: dict[str, check.Check] = dict.fromkeys(provider.option_headers, check.text(1000))
+    known: dict[str, check.Check] = dict.fromkeys((option.name for option in provider.options), check.text(1000))
     return check.clean(named, {"custom_host": _host, **known}, path)
 
 

@@ -131,14 +131,14 @@ async def _once(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
     failure: GatewayError | None = None
     reply: Reply | None = None
     try:
-        if target.timeout_ms is None:
+        if target.timeouts.attempt_ms is None:
             reply = await _send(exchange, target, gateway)
         else:
-            async with asyncio.timeout(target.timeout_ms / 1000):
+            async with asyncio.timeout(target.timeouts.attempt_ms / 1000):
                 reply = await _send(exchange, target, gateway)
         return reply
     except TimeoutError:
-        failure = UpstreamTimeout(f"Request exceeded the timeout sent in the request: {target.timeout_ms}ms")
+        failure = UpstreamTimeout(f"Request exceeded the timeout sent in the request: {target.timeouts.attempt_ms}ms")
         failure.provider = target.provider.id
         raise failure from None
     except GatewayError as error:
@@ -159,7 +159,10 @@ def _line(exchange: Exchange, target: Target, duration_ms: float, end: GatewayEr
 
 async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
     call, dialect = exchange.call, target.provider.dialect
-    response = await gateway.upstream.send(dialect.request(call, target))
+    request = dialect.request(call, target)
+    if target.provider.signer is not None:
+        request = await target.provider.signer(request, target, gateway.upstream.send)
+    response = await gateway.upstream.send(request)
     exchange.reached_provider = True
     handed_on = False
     try:
@@ -171,7 +174,7 @@ async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
             error.passed_on = _passed_on(response)
             raise error
         headers = _passed_on(response)
-        if not call.stream:
+        if not dialect.streams(call, target):
             answer = dialect.reply(call, target, await response.read())
             return Reply(200, answer.body, headers, answer.usage, answer.model)
         translator = dialect.stream(call, target)
@@ -190,6 +193,8 @@ async def _first(pieces: AsyncIterator[bytes], translator: StreamTranslator) -> 
     async for data in pieces:
         if (out := translator.feed(data)) or translator.done:
             return out
+    if translator.ends_with_body:
+        return b""
     raise StreamBroken("The provider ended its stream before it sent anything.")
 
 
@@ -207,7 +212,8 @@ async def _relay(
                 if translator.done:
                     break
             else:
-                raise StreamBroken("The provider broke the stream off before it was complete.")
+                if not translator.ends_with_body:
+                    raise StreamBroken("The provider broke the stream off before it was complete.")
         await _to_the_end(pieces)
     finally:
         await response.close()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from keys.limits import Limit
@@ -16,11 +16,39 @@ Json = dict[str, Any]
 
 
 class Endpoint(enum.StrEnum):
-    """What a caller can ask for. The value is the OpenAI path below ``/v1/``."""
+    """What a caller can ask for. The value is the path below ``/v1/``, of a resource the path of its collection."""
 
     CHAT = "chat/completions"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "messages/count_tokens"
+    RESPONSES = "responses"
+    MODERATIONS = "moderations"
+    RERANK = "rerank"
+    IMAGES = "images/generations"
+    IMAGE_EDITS = "images/edits"
+    IMAGE_VARIATIONS = "images/variations"
+    SPEECH = "audio/speech"
+    TRANSCRIPTIONS = "audio/transcriptions"
+    TRANSLATIONS = "audio/translations"
+    FILES = "files"
+    BATCHES = "batches"
+    FINE_TUNING = "fine_tuning/jobs"
+    REALTIME = "realtime"
+    # Whatever else: passed through to the provider as it is.
+    PROXY = "proxy"
+
+
+class Upload(Protocol):
+    """A body that is not held in memory. It can be read again and again, so that a retry equals the first try."""
+
+    content_type: str
+    size_bytes: int
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes from the start, in pieces of bounded size."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +56,10 @@ class Call:
     """One request of a caller, read and parsed once.
 
     `endpoint` is an `Endpoint`, or empty for an unknown route. `headers` has lower-case names. `body` is what the caller sent,
-    as parsed JSON: a step that changes it makes a new one. `started_at_us` is the wall clock in microseconds since 1970 (UTC),
-    `started` the monotonic clock in seconds.
+    as parsed JSON: a step that changes it makes a new one. A body that is no JSON is in `upload` instead, and `body` holds the
+    fields of a form. `path` is the route below ``/v1/`` where it differs from the endpoint, as ``files/file-1/content`` does;
+    `query` is the query string as it came. `started_at_us` is the wall clock in microseconds since 1970 (UTC), `started` the
+    monotonic clock in seconds.
     """
 
     id: str
@@ -41,9 +71,14 @@ class Call:
     metadata: Mapping[str, str]
     started: float
     started_at_us: int
+    method: str = "POST"
+    path: str = ""
+    query: str = ""
+    upload: Upload | None = None
 
     @property
     def stream(self) -> bool:
+        """Whether the caller asked for an event stream."""
         return self.body.get("stream") is True
 
     @property
@@ -99,11 +134,54 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long a target may take, each in milliseconds; None leaves it to the gateway's own bounds.
+
+    `attempt_ms` is the time of one try until its answer begins: the first token of a stream, the whole of anything else.
+    `connect_ms` is the time until the connection stands, `first_token_ms` until the first token of a stream, `idle_ms` the
+    longest silence in an answer that has begun, `total_ms` one try from its start to its last byte.
+    """
+
+    attempt_ms: int | None = None
+    connect_ms: int | None = None
+    first_token_ms: int | None = None
+    idle_ms: int | None = None
+    total_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """When a target is left alone for a while (Portkey's ``cb_config``).
+
+    It opens after `failure_threshold` failures in a row, or, once `minimum_requests` were seen, when at least
+    `failure_threshold_percentage` of them failed. After `cooldown_ms` one probe decides. A status in `failure_status_codes` is
+    a failure; empty means 500 and above. Failures to connect and time-outs always count.
+    """
+
+    failure_threshold: int | None = None
+    failure_threshold_percentage: float | None = None
+    minimum_requests: int = 10
+    cooldown_ms: int = 30_000
+    failure_status_codes: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How many calls to one provider may be under way in this process, and how long one waits for its turn (milliseconds)."""
+
+    max_connections: int
+    acquire_timeout_ms: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """A leaf of a plan: everything that is needed to call one provider.
 
     `path` says where it stands in the config (``config.targets[1]``). `options` are the provider's own settings, such as
-    ``openai_organization``. `limits` and `expires_at` (seconds since 1970) are those of the virtual key.
+    ``openai_organization``. `limits` and `expires_at` (seconds since 1970) are those of the virtual key. `default_params` fill
+    in what the caller left out, `override_params` replace, and then the paths in `drop_params` are taken away. A target with
+    `fallback_on` is used only after a failure of such a kind or status, one with `most_tokens` only for calls that ask for
+    no more. `drop_unsupported` allows a dialect to leave out what the vendor cannot express; the answer then names it.
     """
 
     path: str
@@ -115,8 +193,15 @@ class Target:
     options: Mapping[str, Any] = field(default_factory=dict)
     forward_headers: tuple[str, ...] = ()
     retry: Retry = Retry()
-    timeout_ms: int | None = None
+    timeouts: Timeouts = Timeouts()
+    breaker: Breaker | None = None
+    pool: Pool | None = None
     strict: bool = True
+    drop_unsupported: bool = False
+    default_params: Json = field(default_factory=dict)
+    drop_params: tuple[str, ...] = ()
+    fallback_on: frozenset[str | int] | None = None
+    most_tokens: int | None = None
     name: str | None = None
     limits: tuple[Limit, ...] = ()
     expires_at: float | None = None
@@ -134,7 +219,7 @@ class UpstreamRequest:
 
     url: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | Upload
     method: str = "POST"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,9 @@ import orjson
 
 from keys.auth import Caller
 from keys.hashing import shown
-from routing.call import DEFAULT_RETRY_STATUSES, Json, Retry, Target
+from routing.call import DEFAULT_RETRY_STATUSES, Json, Retry, Target, Timeouts
 from routing.configs import values
+from routing.configs.facts import Facts
 from routing.configs.normalise import normalise
 from routing.errors import InvalidConfig, InvalidRequest, Unauthenticated
 from routing.providers import table
@@ -37,13 +38,31 @@ _LEAF_KEYS = frozenset({"provider", "virtual_key", "targets"})
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition of a conditional strategy: which child is meant when `holds`. `text` is the condition as it was written."""
+
+    holds: Callable[[Facts], bool]
+    child: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Branch:
-    """A strategy over children. `on_status_codes` is None where a fallback continues after anything that is not a success."""
+    """A strategy over children.
+
+    `on_status_codes` is None where a fallback continues after anything that is not a success. `rules` and `default` (the index
+    of a child) are those of a conditional strategy. `sticky` names the fields of a call (``metadata.user_id``) whose hash picks
+    the child of a load balance in place of chance.
+    """
 
     mode: str
     children: tuple[Node, ...]
+    path: str = "config"
     weights: tuple[float, ...] = ()
     on_status_codes: frozenset[int] | None = None
+    rules: tuple[Rule, ...] = ()
+    default: int | None = None
+    sticky: tuple[str, ...] = ()
 
 
 Node = Branch | Target
@@ -51,11 +70,17 @@ Node = Branch | Target
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The tree of targets, and which saved config it came from."""
+    """The tree of targets, and which saved config it came from.
+
+    `deadline_ms` bounds the call as a whole, tries and waits together. With `stream_resume` the next target goes on with the
+    text that a broken stream has already sent.
+    """
 
     root: Node
     config_id: str | None = None
     config_version: int | None = None
+    deadline_ms: int | None = None
+    stream_resume: bool = False
 
 
 _NO_RETRY = Retry()
@@ -159,6 +184,7 @@ class _Builder:
         return Branch(
             mode=strategy["mode"],
             children=children,
+            path=path,
             weights=tuple(child.get("weight", 1) for child in body["targets"]),
             on_status_codes=None if codes is None else frozenset(codes),
         )
@@ -191,7 +217,7 @@ class _Builder:
             options=options,
             forward_headers=forward,
             retry=level.retry,
-            timeout_ms=self._timeout_ms or level.timeout_ms,
+            timeouts=Timeouts(attempt_ms=self._timeout_ms or level.timeout_ms),
             strict=level.strict and not self._lenient,
             name=body.get("name"),
             limits=stored.limits if stored else (),

@@ -109,9 +109,14 @@ class _Http:
         )
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
+        body = request.body
         try:
             response = await self._session.request(
-                request.method, self._url(request.url), data=request.body, headers=request.headers, allow_redirects=False
+                request.method,
+                self._url(request.url),
+                data=body if isinstance(body, bytes) else body.chunks(),
+                headers=request.headers,
+                allow_redirects=False,
             )
         except (aiohttp.InvalidURL, UnicodeError) as error:  # also an unusual IPv4 address, or a name that IDNA cannot write
             raise InvalidRequest("The provider's base URL is not a URL.", param="custom_host") from error

@@ -5,25 +5,31 @@ The order of work is the pipeline's; a dialect writes four pure steps. It does n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest, Usage
 from routing.errors import ProviderError
+
+if TYPE_CHECKING:
+    from routing.upstream import UpstreamResponse
 
 
 class StreamTranslator(Protocol):
     """Turns a provider's event stream into the caller's, piece by piece; made anew for each stream.
 
-    `done` turns true with the event that ends a complete stream: bytes that end before it were cut. `usage` and `model` are
-    what has been read so far. `deltas` counts the pieces of content seen, from which usage is estimated for a cut stream.
+    `done` turns true with the event that ends a complete stream: bytes that end before it were cut. A body whose end is the
+    end of the connection's (`ends_with_body`: audio, a file) is complete without one. `usage` and `model` are what has been
+    read so far. `deltas` counts the pieces of content seen: none yet means that the answer has not begun, and usage is
+    estimated from it for a cut stream.
     """
 
     usage: Usage | None
     model: str | None
     done: bool
     deltas: int
+    ends_with_body: bool
 
     def feed(self, data: bytes) -> bytes:
         """Whole events for the caller, possibly none. Half an event is kept back until the rest comes.
@@ -34,7 +40,11 @@ class StreamTranslator(Protocol):
 
 
 class Dialect(Protocol):
-    """The four pure steps of speaking to a vendor."""
+    """The four pure steps of speaking to a vendor, and which answers are streams."""
+
+    def streams(self, call: Call, target: Target) -> bool:
+        """Whether the answer to this call is to be read with `stream`: an event stream, or bytes that are passed through."""
+        ...
 
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The call in the provider's words. Raises `Unsupported`, with the field's path, for what it cannot express."""
@@ -53,17 +63,49 @@ class Dialect(Protocol):
         ...
 
 
+# A way to the wire, such as `Upstream.send`.
+Send = Callable[[UpstreamRequest], Awaitable["UpstreamResponse"]]
+
 # Adds a target's credentials to the request's headers.
 Auth = Callable[[dict[str, str], Target], None]
+
+
+class Signer(Protocol):
+    """For credentials that a header alone cannot carry: a signature over the whole request, a token to be fetched first."""
+
+    async def __call__(self, request: UpstreamRequest, target: Target, send: Send) -> UpstreamRequest:
+        """The request with its credentials. Raises `InvalidRequest` that names what is missing, `UpstreamError` for a failed
+        fetch. `send` is the gateway's own way out, egress guard included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A setting of a vendor beside the key: `name` in configs and virtual keys, ``x-portkey-<header>`` in a request.
+
+    `header` is the name with hyphens where it is empty. `sent_as` is the header that carries the option to the vendor; a
+    caller may send that one too. A `secret` is encrypted at rest, masked, and bound to its host like the key itself.
+    """
+
+    name: str
+    header: str = ""
+    sent_as: str | None = None
+    secret: bool = False
+    required: bool = False
+
+    @property
+    def request_header(self) -> str:
+        return f"x-portkey-{self.header or self.name.replace('_', '-')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One row of the provider table.
 
-    `price_id` is the vendor's name in genai-prices where it differs from `id`. `stream_usage` says that the vendor understands
-    ``stream_options.include_usage``. `needs_key` is false where a call without a credential makes sense. `option_headers` maps
-    a target option to the header that carries it upstream. `models` names the vendor's models where the price list does not.
+    `base_url` may hold options in braces: ``https://{resource_name}.example``. `price_id` is the vendor's name in genai-prices
+    where it differs from `id`. `stream_usage` says that the vendor understands ``stream_options.include_usage``. `needs_key` is
+    false where a call without a credential makes sense. `models` names the vendor's models where the price list does not.
+    `source` is the public page that the row's address was taken from.
     """
 
     id: str
@@ -76,5 +118,7 @@ class Provider:
     price_id: str | None = None
     stream_usage: bool = True
     needs_key: bool = True
-    option_headers: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[Option, ...] = ()
+    signer: Signer | None = None
     models: tuple[str, ...] = ()
+    source: str = ""

@@ -43,10 +43,10 @@ def headers(call: Call, target: Target) -> dict[str, str]:
     provider = target.provider
     built = {"content-type": "application/json", "accept": "text/event-stream" if call.stream else "application/json"}
     provider.auth(built, target)
-    for option, header in provider.option_headers.items():
-        value = target.options.get(option)
-        if value not in (None, ""):
-            built[header.lower()] = str(value)
+    for option in provider.options:
+        value = target.options.get(option.name)
+        if option.sent_as and value not in (None, ""):
+            built[option.sent_as] = str(value)
     for name in target.forward_headers:
         lower = name.lower()
         if lower in call.headers and lower not in _NEVER_FORWARDED:

@@ -12,7 +12,7 @@ from routing.call import Endpoint
 from routing.errors import InvalidRequest
 from routing.providers.anthropic import AnthropicDialect
 from routing.providers.auth import bearer, header_key, no_auth
-from routing.providers.base import Provider
+from routing.providers.base import Option, Provider
 from routing.providers.mock.answers import MODELS
 from routing.providers.mock.transport import TRACE_HEADER
 from routing.providers.openai import OpenAIDialect
@@ -28,11 +28,11 @@ _ROWS = (
         dialect=OpenAIDialect(),
         auth=bearer,
         supports=frozenset({CHAT, COMPLETIONS, EMBEDDINGS}),
-        option_headers={
-            "openai_organization": "OpenAI-Organization",
-            "openai_project": "OpenAI-Project",
-            "openai_beta": "OpenAI-Beta",
-        },
+        options=(
+            Option("openai_organization", sent_as="openai-organization"),
+            Option("openai_project", sent_as="openai-project"),
+            Option("openai_beta", sent_as="openai-beta"),
+        ),
     ),
     Provider(
         id="anthropic",
@@ -42,7 +42,10 @@ _ROWS = (
         auth=header_key("x-api-key"),
         supports=frozenset({CHAT}),
         aliases=("claude",),
-        option_headers={"anthropic_version": "anthropic-version", "anthropic_beta": "anthropic-beta"},
+        options=(
+            Option("anthropic_version", sent_as="anthropic-version"),
+            Option("anthropic_beta", sent_as="anthropic-beta"),
+        ),
     ),
     # Served by this process (docs/mock-provider.md). Prices treat `mock` as free.
     Provider(
@@ -59,12 +62,13 @@ _ROWS = (
 )
 
 PROVIDERS: dict[str, Provider] = {row.id: row for row in _ROWS}
+_OPTIONS = tuple(option for row in _ROWS for option in row.options)
 # The vendors' own settings, as a config or a virtual key may hold them.
-OPTIONS = frozenset(option for row in _ROWS for option in row.option_headers)
+OPTIONS = frozenset(option.name for option in _OPTIONS)
 # Which request header sets which option: the vendor's own header, or Portkey's, which wins because it stands later.
 OPTION_HEADERS: dict[str, str] = {
-    **{header.lower(): option for row in _ROWS for option, header in row.option_headers.items()},
-    **{f"x-portkey-{option.replace('_', '-')}": option for row in _ROWS for option in row.option_headers},
+    **{option.sent_as: option.name for option in _OPTIONS if option.sent_as},
+    **{option.request_header: option.name for option in _OPTIONS},
 }
 _BY_NAME: dict[str, Provider] = {**{alias: row for row in _ROWS for alias in row.aliases}, **PROVIDERS}
 

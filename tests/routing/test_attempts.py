@@ -20,7 +20,7 @@ import pytest
 from keys.auth import Caller
 from keys.limits import NOTHING, Limit, Period, Reservation, Unit
 from routing import attempts
-from routing.call import Call, Retry, Target
+from routing.call import Call, Retry, Target, Timeouts
 from routing.errors import (
     BudgetExceeded,
     GatewayError,
@@ -373,7 +373,7 @@ def test_the_wish_counts_only_where_asked_for_and_on_429(use, status):
 
 
 def test_a_time_out_ends_a_try_and_says_how_long_it_was():
-    trial = run(target(timeout_ms=500), Response(wait_s=10))
+    trial = run(target(timeouts=Timeouts(attempt_ms=500)), Response(wait_s=10))
     assert isinstance(trial.error, UpstreamTimeout)
     assert (trial.error.status, trial.error.provider, trial.seconds) == (408, "openai", 0.5)
     assert trial.error.message == "Request exceeded the timeout sent in the request: 500ms"
@@ -383,23 +383,23 @@ def test_a_time_out_ends_a_try_and_says_how_long_it_was():
 @pytest.mark.parametrize(("codes", "tries"), [({408}, 2), ({503}, 1)])
 def test_a_time_out_is_retried_only_where_408_is_listed(codes, tries):
     retry = Retry(1, frozenset(codes), initial_delay_ms=0)
-    trial = run(target(timeout_ms=500, retry=retry), Response(wait_s=10), Response())
+    trial = run(target(timeouts=Timeouts(attempt_ms=500), retry=retry), Response(wait_s=10), Response())
     assert len(trial.tried) == tries
 
 
 def test_each_try_has_the_whole_time_out():
     retry = Retry(1, frozenset({408}), initial_delay_ms=0)
-    trial = run(target(timeout_ms=500, retry=retry), Response(wait_s=10), Response(wait_s=0.4))
+    trial = run(target(timeouts=Timeouts(attempt_ms=500), retry=retry), Response(wait_s=10), Response(wait_s=0.4))
     assert trial.reply.status == 200
 
 
 def test_a_stream_that_has_begun_is_not_cut_by_the_time_out():
-    trial = run(target(timeout_ms=500), Response(pieces=[0.4, HELLO, 30, DONE]), stream=True)
+    trial = run(target(timeouts=Timeouts(attempt_ms=500)), Response(pieces=[0.4, HELLO, 30, DONE]), stream=True)
     assert trial.content == HELLO + DONE
 
 
 def test_a_stream_that_does_not_begin_in_time_is():
-    trial = run(target(timeout_ms=500), Response(pieces=[0.6, HELLO]), stream=True)
+    trial = run(target(timeouts=Timeouts(attempt_ms=500)), Response(pieces=[0.6, HELLO]), stream=True)
     assert trial.error.status == 408
 
 

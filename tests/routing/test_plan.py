@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from operator import attrgetter
 
 import orjson
 import pytest
@@ -94,7 +95,7 @@ def leaf(plan: Plan, *path: int) -> Target:
 def test_a_provider_and_the_callers_own_key_make_a_target(target):
     found = target(x_portkey_provider="openai", key="sk-mine", caller=NOBODY)
     assert (found.path, found.provider.id, found.base_url) == ("config", "openai", "https://api.openai.com/v1")
-    assert (found.api_key, found.virtual_key_id, found.retry, found.timeout_ms, found.strict) == (
+    assert (found.api_key, found.virtual_key_id, found.retry, found.timeouts.attempt_ms, found.strict) == (
         "sk-mine",
         None,
         Retry(),
@@ -185,8 +186,8 @@ def test_the_tree_keeps_strategies_weights_and_statuses(plan):
         ({"retry": {"attempts": 3}}, {}, "retry", Retry(attempts=3)),
         ({"retry": {"attempts": 3, "on_status_codes": [500]}}, {"retry": {"attempts": 1}}, "retry", Retry(attempts=1)),
         ({"retry": {"attempts": 3}}, {"retry": {"attempts": 0}}, "retry", Retry()),
-        ({"request_timeout": 1000}, {}, "timeout_ms", 1000),
-        ({"request_timeout": 1000}, {"request_timeout": 500}, "timeout_ms", 500),
+        ({"request_timeout": 1000}, {}, "timeouts.attempt_ms", 1000),
+        ({"request_timeout": 1000}, {"request_timeout": 500}, "timeouts.attempt_ms", 500),
         ({"custom_host": "https://a.example"}, {}, "base_url", "https://a.example"),
         ({"custom_host": "https://a.example"}, {"custom_host": "https://b.example"}, "base_url", "https://b.example"),
         ({"forward_headers": ["x-a"]}, {}, "forward_headers", ("x-a",)),
@@ -201,7 +202,7 @@ def test_the_tree_keeps_strategies_weights_and_statuses(plan):
 )
 def test_a_target_takes_from_above_what_is_meant_to_be_taken(plan, parent, child, attribute, expected):
     config = {**parent, "targets": [{"targets": [{"provider": "openai", **child}]}]}
-    assert getattr(leaf(plan(config=config), 0, 0), attribute) == expected
+    assert attrgetter(attribute)(leaf(plan(config=config), 0, 0)) == expected
 
 
 def test_overrides_gather_down_the_tree_and_siblings_share_nothing(plan):
@@ -234,9 +235,9 @@ def test_every_word_about_retries_reaches_the_target(target):
 @pytest.mark.parametrize(
     ("header", "value", "attribute", "expected"),
     [
-        ("x_portkey_request_timeout", "30", "timeout_ms", 30_000),
-        ("x_portkey_request_timeout", " 5000 ", "timeout_ms", 5000),
-        ("x_portkey_request_timeout", "", "timeout_ms", 700),
+        ("x_portkey_request_timeout", "30", "timeouts.attempt_ms", 30_000),
+        ("x_portkey_request_timeout", " 5000 ", "timeouts.attempt_ms", 5000),
+        ("x_portkey_request_timeout", "", "timeouts.attempt_ms", 700),
         ("x_portkey_custom_host", "https://head.example/v1/", "base_url", "https://head.example/v1"),
         ("x_portkey_forward_headers", "X-One, x-two", "forward_headers", ("x-one", "x-two")),
         ("x_portkey_strict_open_ai_compliance", "FALSE", "strict", False),
@@ -250,7 +251,7 @@ def test_headers_beat_every_level_of_a_config(plan, header, value, attribute, ex
             {"provider": "openai", "request_timeout": 700, "custom_host": "https://config.example", "forward_headers": ["x-c"]}
         ],
     }
-    assert getattr(leaf(plan(config=config, **{header: value}), 0), attribute) == expected
+    assert attrgetter(attribute)(leaf(plan(config=config, **{header: value}), 0)) == expected
 
 
 # --- Refusals --------------------------------------------------------------------------------------------------------------

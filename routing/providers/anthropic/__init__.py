@@ -34,6 +34,10 @@ class AnthropicDialect:
             body=orjson.dumps(translated(body, target.provider.label)),
         )
 
+    def streams(self, call: Call, target: Target) -> bool:
+        """An event stream where the caller asked for one."""
+        return call.stream
+
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
         """A message as a chat completion."""
         return completion(call, target, body)

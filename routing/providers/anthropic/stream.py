@@ -27,6 +27,7 @@ class ChunkStream:
         self.model: str | None = None
         self.done = False
         self.deltas = 0
+        self.ends_with_body = False
         self._call = call
         self._target = target
         self._decoder = sse.Decoder()

@@ -78,7 +78,7 @@ class MockTransport:
         endpoint = path.removeprefix("v1/")
         if request.method == "GET" and endpoint == "models":
             return MockResponse(200, _JSON, answers.models())
-        body = _parsed(request.body)
+        body = _parsed(await _bytes(request))
         if body is None:
             return _refusal(400, "The body must be a JSON object with a `model`.")
         try:
@@ -169,3 +169,9 @@ def _shaped(parts: list[Part], body: Json, behaviour: Behaviour) -> MockResponse
 def _refusal(status: int, message: str, code: str | None = None, headers: Mapping[str, Any] = _JSON) -> MockResponse:
     kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
     return MockResponse(status, headers, [Part(answers.error(message, kind=kind, code=code), content=True)])
+
+
+async def _bytes(request: UpstreamRequest) -> bytes:
+    if isinstance(request.body, bytes):
+        return request.body
+    return b"".join([piece async for piece in request.body.chunks()])

@@ -56,6 +56,10 @@ class OpenAIDialect:
             body=call.raw if body is call.body else orjson.dumps(body),
         )
 
+    def streams(self, call: Call, target: Target) -> bool:
+        """An event stream where the caller asked for one."""
+        return call.stream
+
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
         """The vendor's bytes, untouched. Raises `UpstreamInvalid` where they are not the endpoint's object."""
         try:

@@ -28,13 +28,14 @@ _DATALESS = (b":", b"event:", b"id:", b"retry:")
 class PassThrough:
     """See `StreamTranslator`. `drop_usage` holds back the last chunk, which has usage only, from a caller who did not ask."""
 
-    __slots__ = ("_drop_usage", "_fresh", "_splitter", "_target", "deltas", "done", "model", "usage")
+    __slots__ = ("_drop_usage", "_fresh", "_splitter", "_target", "deltas", "done", "ends_with_body", "model", "usage")
 
     def __init__(self, target: Target, *, drop_usage: bool) -> None:
         self.usage: Usage | None = None
         self.model: str | None = None
         self.done = False
         self.deltas = 0
+        self.ends_with_body = False
         self._target = target
         self._drop_usage = drop_usage
         self._splitter = sse.Splitter()
