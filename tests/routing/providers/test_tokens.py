@@ -90,7 +90,7 @@ async def test_a_failure_that_nobody_waits_for_makes_no_noise():
     source.gate.set()
     with pytest.raises(asyncio.CancelledError):
         await caller
-    source.failure = None
+    assert await cache.get("other", Source()) == "token-1"  # meanwhile the first fetch has failed
     assert await cache.get("k", Source()) == "token-1"
     assert noise == []
 
