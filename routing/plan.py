@@ -17,6 +17,7 @@ from routing.configs.facts import Facts
 from routing.configs.normalise import normalise
 from routing.errors import InvalidConfig, InvalidRequest, Unauthenticated
 from routing.providers import table
+from routing.providers.base import Provider
 from routing.snapshot import ConfigEntry, Snapshot, VirtualKeyEntry
 
 # The request headers that shape a plan: two calls of one workspace that agree on them share it.
@@ -206,7 +207,10 @@ class _Builder:
                 f"{min(refused)} cannot be forwarded over a stored credential.", param=f"{path}.forward_headers"
             )
         options: dict[str, Any] = dict(stored.options) if stored else {}
-        options |= {option: body[option] for option in table.OPTIONS & body.keys()}
+        given = {option: body[option] for option in table.OPTIONS & body.keys()}
+        if stored is not None:
+            _stays(provider, options, given, path)
+        options |= given
         return Target(
             path=path,
             provider=provider,
@@ -235,6 +239,16 @@ class _Builder:
                 code="unknown_virtual_key",
             )
         return entry
+
+
+def _stays(provider: Provider, stored: Mapping[str, Any], given: Mapping[str, Any], path: str) -> None:
+    """Raises `InvalidRequest` where an option of the call would send a stored credential to another place."""
+    for name in sorted(provider.destinations & given.keys()):
+        if given[name] != stored.get(name):
+            raise InvalidRequest(
+                f"A stored credential only goes where its virtual key says: {name} cannot be given with it.",
+                param=f"{path}.{name}",
+            )
 
 
 def _header(headers: Mapping[str, str], name: str, parse: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NoReturn
 
 from routing.call import Json
@@ -59,7 +60,7 @@ def _node(raw: object, path: str, *, saved: bool, depth: int) -> Json:
         where = values.join(path, written)
         if key == "targets":
             parsed: Any = _targets(value, where, saved=saved, depth=depth)
-        elif key == "api_key" and saved:
+        elif saved and (key == "api_key" or name in table.SECRET_OPTIONS):
             raise InvalidConfig(
                 f"{where}: a saved config holds no credential; store it as a virtual key and name that in virtual_key.",
                 param=where,
@@ -224,5 +225,5 @@ _FIELDS: dict[str, tuple[str, Parser]] = {
     "custom_host": ("custom_host", values.http_url),
     "forward_headers": ("forward_headers", values.header_names),
     "strict_open_ai_compliance": ("strict_open_ai_compliance", values.boolean),
-    **{option: (option, values.text) for option in table.OPTIONS},
+    **{written: (name, partial(table.option_value, name)) for written, name in table.OPTION_NAMES.items()},
 }

@@ -5,9 +5,10 @@ The order of work is the pipeline's; a dialect writes four pure steps. It does n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest, Usage
 from routing.errors import ProviderError
@@ -83,8 +84,12 @@ class Signer(Protocol):
 class Option:
     """A setting of a vendor beside the key: `name` in configs and virtual keys, ``x-portkey-<header>`` in a request.
 
-    `header` is the name with hyphens where it is empty. `sent_as` is the header that carries the option to the vendor; a
-    caller may send that one too. A `secret` is encrypted at rest, masked, and bound to its host like the key itself.
+    `header` is the name with hyphens where it is empty; its own spelling with underscores, and `aliases`, are further names in
+    configs and virtual keys. `sent_as` is the header that carries the option to the vendor; a caller may send that one too.
+    A `secret` is encrypted at rest, masked, and bound to its host like the key itself. A `destination` decides where the
+    credential goes, so that a stored one is not sent elsewhere by a caller; an option in the base URL always is one. `default`
+    stands in for an option that nobody gives. `kind` is ``url`` for an absolute address and ``json`` for an object, which is
+    kept as its text.
     """
 
     name: str
@@ -92,20 +97,33 @@ class Option:
     sent_as: str | None = None
     secret: bool = False
     required: bool = False
+    aliases: tuple[str, ...] = ()
+    destination: bool = False
+    default: str = ""
+    kind: Literal["text", "url", "json"] = "text"
 
     @property
     def request_header(self) -> str:
         return f"x-portkey-{self.header or self.name.replace('_', '-')}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that it may be called in a config or a virtual key, the canonical name first."""
+        return tuple(dict.fromkeys((self.name, *filter(None, (self.header.replace("-", "_"),)), *self.aliases)))
+
+
+_PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
     """One row of the provider table.
 
-    `base_url` may hold options in braces: ``https://{resource_name}.example``. `price_id` is the vendor's name in genai-prices
-    where it differs from `id`. `stream_usage` says that the vendor understands ``stream_options.include_usage``. `needs_key` is
-    false where a call without a credential makes sense. `models` names the vendor's models where the price list does not.
-    `source` is the public page that the row's address was taken from.
+    `base_url` may hold options in braces: ``https://{resource_name}.example``; it is empty for a server that every user runs
+    elsewhere, which then needs a custom host. `price_id` is the vendor's name in genai-prices where it differs from `id`.
+    `stream_usage` says that the vendor understands ``stream_options.include_usage``. `needs_key` is false where a call without
+    a credential makes sense. `models` names the vendor's models where the price list does not. `source` is the public page
+    that the row's address was taken from.
     """
 
     id: str
@@ -122,3 +140,13 @@ class Provider:
     signer: Signer | None = None
     models: tuple[str, ...] = ()
     source: str = ""
+
+    @property
+    def placeholders(self) -> tuple[str, ...]:
+        """The options that the base URL is made of."""
+        return tuple(_PLACEHOLDER.findall(self.base_url))
+
+    @property
+    def destinations(self) -> frozenset[str]:
+        """The options that decide where the credential is sent."""
+        return frozenset({*self.placeholders, *(option.name for option in self.options if option.destination)})

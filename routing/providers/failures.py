@@ -71,9 +71,10 @@ def invalid(target: Target, complaint: str, body: bytes = b"") -> UpstreamInvali
 
 
 def redact(text: str, target: Target) -> str:
-    """`text` without the target's key and without anything that looks like one."""
-    if target.api_key:
-        text = text.replace(target.api_key, REDACTED)
+    """`text` without the target's credentials and without anything that looks like one."""
+    secrets = (target.options.get(option.name) for option in target.provider.options if option.secret)
+    for secret in filter(None, (target.api_key, *secrets)):
+        text = text.replace(str(secret), REDACTED)
     return _SECRETS.sub(REDACTED, text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from routing.call import Call, Json, Target
 from routing.errors import InvalidRequest
+from routing.providers import options
 
 # The value that Portkey's SDK sends for a parameter that its caller left out.
 PLACEHOLDER = "portkey-default"
@@ -29,10 +30,8 @@ _NEVER_FORWARDED = frozenset(
 
 
 def url(target: Target, path: str) -> str:
-    """The target's base and `path`, with one slash between. Raises `InvalidRequest` where the vendor has no fixed address."""
-    if not target.base_url:
-        raise InvalidRequest(f"{target.provider.label} has no fixed address: set custom_host.", param="custom_host")
-    return f"{target.base_url.rstrip('/')}/{path}"
+    """The target's base and `path`, with one slash between. Raises `InvalidRequest` where a part of the address is missing."""
+    return f"{options.base_url(target)}/{path}"
 
 
 def headers(call: Call, target: Target) -> dict[str, str]:
@@ -44,7 +43,7 @@ def headers(call: Call, target: Target) -> dict[str, str]:
     built = {"content-type": "application/json", "accept": "text/event-stream" if call.stream else "application/json"}
     provider.auth(built, target)
     for option in provider.options:
-        value = target.options.get(option.name)
+        value = target.options.get(option.name) or option.default
         if option.sent_as and value not in (None, ""):
             built[option.sent_as] = str(value)
     for name in target.forward_headers:
