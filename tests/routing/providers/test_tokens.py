@@ -16,13 +16,14 @@ class Source:
     def __init__(self, lifetime_s=3600.0, open_=True):
         self.asked = 0
         self.lifetime_s = lifetime_s
-        self.gate = asyncio.Event()
+        self.began, self.gate = asyncio.Event(), asyncio.Event()
         if open_:
             self.gate.set()
         self.failure = None
 
     async def __call__(self):
         self.asked += 1
+        self.began.set()
         number = self.asked
         await self.gate.wait()
         if self.failure is not None:
@@ -86,8 +87,7 @@ async def test_a_failure_that_nobody_waits_for_makes_no_noise():
     noise = []
     asyncio.get_running_loop().set_exception_handler(lambda loop, context: noise.append(context))
     caller = asyncio.create_task(cache.get("k", source))
-    while not source.asked:
-        await asyncio.sleep(0)
+    await source.began.wait()
     caller.cancel()
     source.gate.set()
     await asyncio.wait([caller])
