@@ -32,7 +32,11 @@ def assert_each_is_logged_once(product: Product, load: Load, meanwhile: Callable
         logged.update(row["trace_id"] for row in product.logs({"metadata.run": load.run}))
         return load.answered <= logged.keys()
 
-    wait_until(complete, f"records of {len(load.answered)} answered calls are missing in run {load.run}", seconds=60)
+    try:
+        wait_until(complete, f"of {len(load.answered)} answered calls some are missing in run {load.run}", seconds=60)
+    except AssertionError as error:
+        missing, worker = load.answered - logged.keys(), "\n".join(product.stack.tail("worker"))
+        raise AssertionError(f"{error}: {len(missing)} records; the worker's last words:\n{worker}") from None
     assert [trace_id for trace_id, count in logged.items() if count > 1] == []
 
 
