@@ -215,12 +215,13 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamRequest:
-    """What goes over the wire to a provider."""
+    """What goes over the wire to a provider. `dropped` names the fields that were left out because it cannot express them."""
 
     url: str
     headers: Mapping[str, str]
     body: bytes | Upload
     method: str = "POST"
+    dropped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
