@@ -105,7 +105,8 @@ class Logs(AdminView):
         try:
             page = queries.list_logs(caller_of(request).workspace.pk, filters.parse(values), cursor, limit)
         except queries.FilterError as error:
-            hint = check.nearest(error.field, queries.LogFilters.__slots__) if error.field in values else ""
+            known = queries.LogFilters.__slots__
+            hint = "" if error.field in known else check.nearest(error.field, known)
             raise InvalidRequest(f"{error}{hint}", param=error.field[:80]) from error
         rows = [_summary(log) for log in page.rows]
         has_more = page.next_cursor is not None
