@@ -21,11 +21,11 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 
 from routing import gateway as gateways
+from routing.api.arrival import Arrival, HungUp, Receive
 from routing.api.responses import EventStream
 from routing.api.views import GatewayView
 
 Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 # Allocations between two runs of the garbage collector over young objects: some hundred calls.
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 
 class LeanHandler(ASGIHandler):
-    """One per process. `max_body_bytes` bounds what is read of a model call's body."""
+    """One per process. `max_body_bytes` bounds what is read of a model call's JSON."""
 
     def __init__(self, max_body_bytes: int) -> None:
         super().__init__()
@@ -51,36 +51,19 @@ class LeanHandler(ASGIHandler):
 
     async def _serve(self, match: ResolverMatch, scope: Scope, receive: Receive, send: Send) -> None:
         """One call. A caller who hangs up cancels it, wherever it is."""
-        try:
-            body = await _read_body(receive, self._max_body_bytes)
-        except _HungUp:
-            return
         request = _request(scope)
         request.resolver_match = match
-        if body is None:
-            request.body_refused = True  # type: ignore[attr-defined] # the view answers 413
-        else:
-            request._body = body  # what HttpRequest.body would read from its stream
-        answering = asyncio.current_task()
-        assert answering is not None  # noqa: S101 - an ASGI server runs the application in a task
-        hung_up = False
-
-        def look(done: asyncio.Future[Any]) -> None:
-            nonlocal hung_up
-            if not done.cancelled() and done.result()["type"] == "http.disconnect":
-                hung_up = True
-                answering.cancel()
-
-        watching = asyncio.ensure_future(receive())
-        watching.add_done_callback(look)
+        arrival = request.arrival = Arrival(receive, self._max_body_bytes)  # type: ignore[attr-defined] # the view reads the body from it
         try:
             response = await match.func(request, *match.args, **match.kwargs)
             await _send(response, send)
+        except HungUp:
+            return
         except asyncio.CancelledError:
-            if not hung_up:
+            if not arrival.hung_up:
                 raise  # the server is stopping
         finally:
-            watching.cancel()
+            arrival.close()
 
 
 def _request(scope: Scope) -> ASGIRequest:
@@ -90,27 +73,6 @@ def _request(scope: Scope) -> ASGIRequest:
         # Django reads parameters of the content type that it cannot decode. The view judges the header by itself.
         headers = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
         return ASGIRequest({**scope, "headers": [*headers, (b"content-type", b"invalid/parameters")]}, BytesIO())
-
-
-class _HungUp(Exception):
-    """The caller went away before its request was complete."""
-
-
-async def _read_body(receive: Receive, max_bytes: int) -> bytes | None:
-    """The whole body; None when it is larger than allowed. Raises _HungUp."""
-    message = await receive()
-    if message["type"] == "http.request" and not message.get("more_body"):
-        body: bytes = message.get("body", b"")
-        return body if len(body) <= max_bytes else None
-    pieces = bytearray()
-    while message["type"] == "http.request":
-        pieces += message.get("body", b"")
-        if len(pieces) > max_bytes:
-            return None
-        if not message.get("more_body"):
-            return bytes(pieces)
-        message = await receive()
-    raise _HungUp
 
 
 async def _send(response: HttpResponseBase, send: Send) -> None:

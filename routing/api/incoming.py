@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 from django.core.exceptions import RequestDataTooBig
@@ -22,16 +23,23 @@ _METADATA_MAX = 64
 _VALUE_MAX = 1024
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = "application/json"
+_BODILESS = frozenset({"GET", "DELETE", "HEAD"})
 # The field without which a call of this kind means nothing.
 _NEEDED: dict[str, tuple[str, tuple[type, ...]]] = {
     Endpoint.CHAT: ("messages", (list,)),
     Endpoint.COMPLETIONS: ("prompt", (str, list)),
     Endpoint.EMBEDDINGS: ("input", (str, list)),
+    Endpoint.MESSAGES: ("messages", (list,)),
+    Endpoint.COUNT_TOKENS: ("messages", (list,)),
+    Endpoint.MODERATIONS: ("input", (str, list)),
+    Endpoint.RERANK: ("documents", (list,)),
+    Endpoint.IMAGES: ("prompt", (str,)),
+    Endpoint.SPEECH: ("input", (str,)),
 }
 
 
-def begin(request: HttpRequest, endpoint: str) -> Call:
-    """The call as far as it can be told from the headers; its body is still empty."""
+def begin(request: HttpRequest, endpoint: str, *, resource: bool = False) -> Call:
+    """The call as far as it can be told from the headers; its body is still empty. Of a `resource`, it holds the path."""
     scope = request.scope  # type: ignore[attr-defined] # every request of ours came over ASGI
     headers = {name.decode("latin1"): value.decode("latin1") for name, value in scope["headers"]}
     call_id = uuid7()
@@ -45,21 +53,32 @@ def begin(request: HttpRequest, endpoint: str) -> Call:
         metadata={},
         started=time.monotonic(),
         started_at_us=time.time_ns() // 1000,
+        method=scope["method"],
+        path=_path(scope) if resource else "",
+        query=scope["query_string"].decode("latin1"),
     )
+
+
+def _path(scope: Mapping[str, Any]) -> str:
+    """The path below ``/v1/``, percent signs as they came."""
+    raw = scope.get("raw_path") or quote(scope["path"]).encode()
+    path: str = raw.decode("latin1").lstrip("/")
+    return path.removeprefix("v1/")
 
 
 def read(request: HttpRequest, call: Call, caller: Caller, provider_key: str | None, gateway_max_bytes: int) -> Call:
     """The call with its body and metadata. Raises `InvalidRequest` or `BodyTooLarge`."""
-    if getattr(request, "body_refused", False):
-        raise BodyTooLarge(f"The request body is larger than {gateway_max_bytes} bytes (GATEHOUSE_MAX_BODY_BYTES).")
+    bodiless = call.method in _BODILESS
     try:
-        raw = b"" if request.method == "GET" else request.body
+        raw = b"" if bodiless else request.body
     except RequestDataTooBig as error:  # under Django's stock handler, which has a bound of its own
         raise BodyTooLarge("The request body is larger than this server takes.") from error
+    if len(raw) > gateway_max_bytes:
+        raise BodyTooLarge(f"The request body is larger than {gateway_max_bytes} bytes (GATEHOUSE_MAX_BODY_BYTES).")
     return dataclasses.replace(
         call,
         raw=raw,
-        body={} if request.method == "GET" else _body(raw, call),
+        body={} if bodiless or (not raw and call.path) else _body(raw, call),
         headers=_without_gateway_key(call.headers, provider_key),
         metadata=_metadata(call.headers, caller),
     )
@@ -99,12 +118,13 @@ def _body(raw: bytes, call: Call) -> Json:
 
 def _check(body: Json, endpoint: str) -> None:
     """The few types that the gateway itself relies on; the rest is the provider's to judge."""
-    name, kinds = _NEEDED[endpoint]
-    if name not in body:
-        raise InvalidRequest(f"Missing required parameter: {name!r}.", param=name, code="missing_parameter")
-    if not isinstance(body[name], kinds) or not body[name]:
-        expected = " or ".join("an array" if kind is list else "a string" for kind in kinds)
-        raise InvalidRequest(f"{name!r} must be {expected} and not empty.", param=name)
+    if (needed := _NEEDED.get(endpoint)) is not None:
+        name, kinds = needed
+        if name not in body:
+            raise InvalidRequest(f"Missing required parameter: {name!r}.", param=name, code="missing_parameter")
+        if not isinstance(body[name], kinds) or not body[name]:
+            expected = " or ".join("an array" if kind is list else "a string" for kind in kinds)
+            raise InvalidRequest(f"{name!r} must be {expected} and not empty.", param=name)
     if not isinstance(body.get("model", ""), str):
         raise InvalidRequest("'model' must be a string.", param="model")
     if not isinstance(body.get("stream", False), bool | None):

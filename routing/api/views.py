@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import structlog
 from django.http import HttpRequest
@@ -13,26 +13,31 @@ from keys.auth import Caller
 from routing import gateway as gateways
 from routing import pipeline
 from routing.api import catalog, incoming, responses
+from routing.api.arrival import Arrival, HungUp
 from routing.api.authentication import GatewayKeyAuthentication
-from routing.call import Endpoint
 from routing.errors import GatewayError, InternalError, MethodNotAllowed, NotFound
 from routing.exchange import Exchange
 from routing.gateway import Gateway
 
 log = structlog.get_logger(__name__)
 
-# A method's name is looked up in the view, so no other name of the view may pass for one.
-_METHODS = frozenset({"GET", "POST"})
+_GET = frozenset({"GET"})
+_POST = frozenset({"POST"})
+# What is passed through to a provider; HEAD and OPTIONS stay between the caller and us.
+PASSED_THROUGH = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
 class GatewayView(APIView):
     """A DRF view on an asynchronous dispatch of its own: our authenticator, our error map, no content negotiation.
 
-    A subclass writes coroutine methods `post` or `get`; they find the call in `self.exchange` and answer or raise GatewayError.
+    A subclass writes `answer`, which finds the call in `self.exchange` and answers or raises GatewayError. `endpoint` is the
+    kind of call; `methods` are those that the route knows. A `resource` route differs from its endpoint: the call holds it.
     """
 
     authentication_classes = (GatewayKeyAuthentication,)
-    endpoint: ClassVar[str] = ""
+    endpoint: str = ""
+    methods: frozenset[str] = _POST
+    resource: bool = False
     view_is_async = True  # Django judges by the handlers, of which a view may have none
     exchange: Exchange
     gateway: Gateway
@@ -40,18 +45,22 @@ class GatewayView(APIView):
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         gateway = self.gateway = await gateways.current()
-        call = incoming.begin(request, self.endpoint)
+        call = incoming.begin(request, self.endpoint, resource=self.resource)
         exchange = self.exchange = Exchange(call, Caller(gateway.snapshots.default_workspace_id))
         try:
             exchange.caller, self.provider_key = GatewayKeyAuthentication().identify(call, gateway)
-            handler = getattr(self, str(request.method).lower(), None) if request.method in _METHODS else None
-            if handler is None:
-                raise MethodNotAllowed(f"{request.method} is not allowed on {request.path}.")
+            if request.method not in self.methods:
+                raise MethodNotAllowed(f"{request.method} is not allowed on {request.path}.", self.methods)
+            arrival: Arrival | None = getattr(request, "arrival", None)  # None under Django's stock handler, which has read it
+            if arrival is not None:
+                request._body = await arrival.whole()  # what HttpRequest.body would read
             exchange.call = incoming.read(request, call, exchange.caller, self.provider_key, gateway.max_body_bytes)
-            response: HttpResponseBase = await handler(request)
+            response = await self.answer()
         except GatewayError as error:
             pipeline.fail(exchange, error, gateway)
             return responses.failure(error, exchange)
+        except HungUp:
+            raise
         except Exception:  # a bug must not show the caller its insides
             log.exception("a call failed inside the gateway", trace_id=call.trace_id)
             bug = InternalError("The gateway failed while it worked on this call; its log has the details under the trace id.")
@@ -59,33 +68,25 @@ class GatewayView(APIView):
             return responses.failure(bug, exchange)
         return response
 
+    async def answer(self) -> HttpResponseBase:
+        raise NotImplementedError
+
 
 class ModelCallView(GatewayView):
-    """A call that a provider answers: the body is JSON and goes down the pipeline."""
+    """A call that a provider answers: it goes down the pipeline."""
 
-    async def post(self, request: HttpRequest) -> HttpResponseBase:
+    async def answer(self) -> HttpResponseBase:
         reply = await pipeline.run(self.exchange, self.provider_key, self.gateway.snapshot, self.gateway)
         return responses.success(reply, self.exchange)
-
-
-class ChatCompletionsView(ModelCallView):
-    endpoint = Endpoint.CHAT
-
-
-class CompletionsView(ModelCallView):
-    endpoint = Endpoint.COMPLETIONS
-
-
-class EmbeddingsView(ModelCallView):
-    endpoint = Endpoint.EMBEDDINGS
 
 
 class ModelsView(GatewayView):
     """The models that the caller's virtual keys can reach, as far as the price table knows them."""
 
     endpoint = "models"
+    methods = _GET
 
-    async def get(self, request: HttpRequest) -> HttpResponseBase:
+    async def answer(self) -> HttpResponseBase:
         models = catalog.models(self.exchange.caller, self.gateway.snapshot)
         pipeline.answered(self.exchange, self.gateway)
         return responses.document({"object": "list", "data": models}, self.exchange)

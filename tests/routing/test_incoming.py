@@ -159,9 +159,8 @@ def test_a_body_of_another_kind_is_refused():
     assert refusal(request(content_type="text/plain")).code == "invalid_content_type"
 
 
-def test_a_refused_body_is_too_large():
-    made = request()
-    made.body_refused = True
+def test_a_body_beyond_the_bound_is_too_large():
+    made = request({**CHAT, "user": "x" * 1000})
     with pytest.raises(BodyTooLarge, match="1000 bytes"):
         read(made)
 
