@@ -298,12 +298,18 @@ _SPOKEN = {"secret": "key", "masked": "key"}
 
 
 def _known_default(workspace: Workspace, values: dict[str, Any]) -> None:
-    """The default config is one of the workspace, and cannot be deleted before this transaction is over."""
-    slug = values.get("defaults", {}).get("config_id")
-    if slug is None:
+    """The default config is one of the workspace, and cannot be deleted before this transaction is over.
+
+    ``slug@label`` and ``slug@3`` name one of its versions, which must be there as well.
+    """
+    slug, at, version = (values.get("defaults", {}).get("config_id") or "").partition("@")
+    if not slug:
         return
-    if not Config.objects.select_for_update(no_key=True).filter(workspace=workspace, slug=slug).exists():
+    config = Config.objects.select_for_update(no_key=True).filter(workspace=workspace, slug=slug).first()
+    if config is None:
         check.refuse("defaults.config_id", "no such config in this workspace", code="not_found")
+    if at and not config.has_version(version):
+        check.refuse("defaults.config_id", f"{slug} has no version or label {version[:40]!r}", code="not_found")
 
 
 def save_new(row: models.Model, unique: str) -> None:

@@ -245,4 +245,4 @@ _USAGE_LIMITS: dict[str, Check] = {
     "periodic_reset": one_of(RESETS, null=True),
     "alert_threshold": percent,
 }
-_DEFAULTS: dict[str, Check] = {"config_id": text(100, blank=True), "metadata": metadata}
+_DEFAULTS: dict[str, Check] = {"config_id": text(141, blank=True), "metadata": metadata}

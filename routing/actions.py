@@ -1,16 +1,19 @@
 """Every write to routing configs: checked, in one transaction, with its audit event and a new snapshot number.
 
-A config's body changes only by a new version. Wrong values raise `InvalidRequest`, a wrong body `InvalidConfig`.
+A config's body changes only by a new version, and a version never. Wrong values raise `InvalidRequest`, a wrong body
+`InvalidConfig`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from typing import Any
 
 import orjson
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.text import slugify
 
 from keys import audit
@@ -18,17 +21,20 @@ from keys import validation as check
 from keys.actions import save_new
 from keys.audit import Actor
 from keys.models import ApiKey, Workspace
+from routing import queries
 from routing.announce import bump_snapshot
 from routing.call import Json
 from routing.configs.normalise import normalise
-from routing.errors import InvalidConfig, InvalidRequest
-from routing.models import Config, ConfigVersion
+from routing.errors import InvalidConfig, InvalidRequest, NotFound
+from routing.models import Config, ConfigLabel, ConfigVersion
 
 _name = check.text(150)
 _comment = check.text(1000, blank=True)
 _SLUG_SUFFIX_BYTES = 3
 _MAX_BODY_BYTES = 256 * 1024
 _NAMED_IN_REFUSAL = 10
+_LABEL = re.compile(r"(?=.*[a-z-])[a-z0-9-]{1,40}")
+_LABELS_MAX = 50
 
 
 def create_config(  # noqa: PLR0913 - all by name, and a class for them would only be unpacked again
@@ -57,7 +63,7 @@ def create_config(  # noqa: PLR0913 - all by name, and a class for them would on
     return row, version
 
 
-def update_config(
+def update_config(  # noqa: PLR0913 - all by name, as above
     config: Config,
     *,
     actor: Actor,
@@ -65,13 +71,18 @@ def update_config(
     name: str | None = None,
     is_default: bool | None = None,
     comment: str = "",
+    expected_version: int | None = None,
 ) -> tuple[Config, ConfigVersion]:
-    """Changes what is given. A body makes a new version in force, unless it says the same as the one in force."""
+    """Changes what is given. A body makes a new version in force, unless it says the same as the one in force.
+
+    With `expected_version`, the number that the writer has seen in force, nothing that was saved meanwhile is overwritten.
+    """
     name = None if name is None else _name(name, "name")
     comment = _comment(comment, "comment")
     wanted = None if body is None else canonical(body)
     with transaction.atomic():
-        config = Config.objects.select_for_update().select_related("workspace").get(pk=config.pk)
+        config = _locked(config)
+        _check_seen(config, expected_version)
         version = config.versions.get(number=config.version)
         changed = []
         if wanted is not None and checksum(wanted) != version.checksum:
@@ -91,31 +102,113 @@ def update_config(
     return config, version
 
 
-def restore_config(config: Config, number: int, *, actor: Actor) -> tuple[Config, ConfigVersion]:
-    """Puts an old version's body in force again, as a new version."""
-    old = config.versions.filter(number=number).first()
-    if old is None:
-        check.refuse("version", f"{config.slug} has no version {number}", code="not_found", status=404)
-    return update_config(config, body=old.body, actor=actor, comment=f"Restored version {number}")
+def rollback_config(
+    config: Config, number: int, *, actor: Actor, comment: str = "", expected_version: int | None = None
+) -> tuple[Config, ConfigVersion]:
+    """Puts an old version's body in force again, as a new version. Refused where that body could not be saved today."""
+    comment = _comment(comment, "comment")
+    with transaction.atomic():
+        config = _locked(config)
+        _check_seen(config, expected_version)
+        body = canonical(_version(config, number).body)
+        version = config.versions.get(number=config.version)
+        if checksum(body) != version.checksum:
+            config.version += 1
+            version = _add_version(config, body, actor, comment or f"Restored version {number}")
+            config.save(update_fields=["version", "updated_at"])
+            audit.record(actor, config.workspace, "config.rollback", config, to=number, version=version.number)
+            bump_snapshot()
+    return config, version
 
 
-def delete_config(config: Config, *, actor: Actor) -> None:
-    """Deletes a config and its history. Refused while API keys name it as their default."""
+def delete_config(config: Config, *, actor: Actor, force: bool = False) -> None:
+    """Deletes a config with its history and labels. Refused while API keys name it as their default, unless forced."""
     with transaction.atomic():
         # The lock keeps a key from taking this config as its default at the same time.
-        config = Config.objects.select_for_update().select_related("workspace").get(pk=config.pk)
-        users = ApiKey.objects.filter(workspace=config.workspace, revoked_at=None, defaults__config_id=config.slug)
-        names = list(users.order_by("name").values_list("name", flat=True)[: _NAMED_IN_REFUSAL + 1])
-        if names:
-            more = " and others" if len(names) > _NAMED_IN_REFUSAL else ""
+        config = _locked(config)
+        users = _users(queries.keys_that_name(config))
+        if users and not force:
             raise InvalidRequest(
-                f"{config.slug} is the default config of API keys: {', '.join(names[:_NAMED_IN_REFUSAL])}{more}",
-                code="config_in_use",
-                status=409,
+                f"{config.slug} is the default config of API keys: {_some(users)}", code="config_in_use", status=409
             )
-        audit.record(actor, config.workspace, "config.delete", config, version=config.version)
+        used_by = {"used_by": users} if users else {}
+        audit.record(actor, config.workspace, "config.delete", config, version=config.version, **used_by)
         config.delete()
         bump_snapshot()
+
+
+# --- Labels -----------------------------------------------------------------------------------------------------------
+
+
+def set_label(config: Config, name: str, number: int, *, actor: Actor) -> ConfigLabel:
+    """Points a label at a version of its config: a new label, or one that moves."""
+    if not isinstance(name, str) or not _LABEL.fullmatch(name):
+        check.refuse("label", "must be 1 to 40 lower-case letters, digits and hyphens, and not a number: those name versions")
+    with transaction.atomic():
+        config = _locked(config)
+        version = _version(config, number)
+        label = config.labels.select_related("version").filter(name=name).first()
+        if label is None and config.labels.count() >= _LABELS_MAX:
+            check.refuse("label", f"{config.slug} has {_LABELS_MAX} labels already: delete one first", status=409)
+        if label is not None and label.version_id == version.pk:
+            return label
+        before = None if label is None else label.version.number
+        label = label or ConfigLabel(config=config, name=name)
+        label.version, label.moved_by = version, audit.label(actor)
+        label.save()
+        audit.record(actor, config.workspace, "config.label.set", config, label=name, before=before, version=number)
+        bump_snapshot()
+    return label
+
+
+def delete_label(label: ConfigLabel, *, actor: Actor, force: bool = False) -> None:
+    """Takes a label away. Refused while API keys name it in their default config, unless forced."""
+    with transaction.atomic():
+        config = _locked(label.config)
+        users = _users(queries.keys_that_name(config, label.name))
+        if users and not force:
+            raise InvalidRequest(f"{label} is the default config of API keys: {_some(users)}", code="label_in_use", status=409)
+        used_by = {"used_by": users} if users else {}
+        number = label.version.number
+        audit.record(actor, config.workspace, "config.label.delete", config, label=label.name, version=number, **used_by)
+        label.delete()
+        bump_snapshot()
+
+
+# --- Shared -----------------------------------------------------------------------------------------------------------
+
+
+def _locked(config: Config) -> Config:
+    """The config as it is now, kept from other writers to the end of the transaction."""
+    found = Config.objects.select_for_update(of=("self",)).select_related("workspace").filter(pk=config.pk).first()
+    if found is None:
+        raise NotFound(f"There is no config {config.slug!r} in this workspace.")
+    return found
+
+
+def _check_seen(config: Config, expected_version: int | None) -> None:
+    if expected_version not in (None, config.version):
+        raise InvalidRequest(
+            f"{config.slug} is at version {config.version}, not {expected_version}: somebody saved it meanwhile",
+            param="expected_version",
+            code="version_conflict",
+            status=409,
+        )
+
+
+def _version(config: Config, number: int) -> ConfigVersion:
+    version = config.versions.filter(number=number).first()
+    if version is None:
+        check.refuse("version", f"{config.slug} has no version {number}", code="not_found", status=404)
+    return version
+
+
+def _users(keys: QuerySet[ApiKey]) -> list[str]:
+    return list(keys.order_by("name").values_list("name", flat=True)[: _NAMED_IN_REFUSAL + 1])
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_NAMED_IN_REFUSAL]) + (" and others" if len(names) > _NAMED_IN_REFUSAL else "")
 
 
 def canonical(config: Any) -> Json:

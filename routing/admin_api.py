@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
 
 from rest_framework.request import Request
@@ -9,10 +10,13 @@ from rest_framework.response import Response
 
 from keys import validation as check
 from keys.admin_auth import Caller, caller_of, check_workspace
-from keys.rest import AdminView, body, listing
+from keys.models import ApiKey
+from keys.rest import AdminView, body, listing, query
 from keys.serializers import moment
-from routing import actions, queries
-from routing.models import Config, ConfigVersion
+from routing import actions, diff, queries
+from routing.models import Config, ConfigLabel, ConfigVersion
+
+_ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
 
 
 def _summary(config: Config) -> dict[str, Any]:
@@ -25,6 +29,7 @@ def _summary(config: Config) -> dict[str, Any]:
         "is_default": int(config.is_default),
         "status": "active",
         "version": config.version,
+        "labels": {label.name: label.version.number for label in config.labels.all()},
         "owner_id": None if config.created_by_id is None else str(config.created_by_id),
         "created_at": moment(config.created_at),
         "last_updated_at": moment(config.updated_at),
@@ -38,10 +43,28 @@ def _version(version: ConfigVersion) -> dict[str, Any]:
         "version": version.number,
         "is_current": version.number == version.config.version,
         "config": version.body,
+        "checksum": version.checksum,
+        "labels": [label.name for label in version.labels.all()],
         "comment": version.comment or None,
         "author": version.author_label,
         "created_at": moment(version.created_at),
     }
+
+
+def _label(label: ConfigLabel) -> dict[str, Any]:
+    return {
+        "object": "config-label",
+        "label": label.name,
+        "version": label.version.number,
+        "checksum": label.version.checksum,
+        "moved_by": label.moved_by,
+        "moved_at": moment(label.moved_at),
+        "created_at": moment(label.created_at),
+    }
+
+
+def _user(key: ApiKey) -> dict[str, Any]:
+    return {"object": "api-key", "id": str(key.pk), "name": key.name, "config_id": key.defaults["config_id"]}
 
 
 def _fields(request: Request, caller: Caller, *known: str) -> dict[str, Any]:
@@ -60,6 +83,32 @@ def _flag(value: Any, path: str) -> bool:
     return bool(value)
 
 
+def _whole(value: Any, path: str) -> int:
+    number: int = check.positive_int(value, path)
+    return number
+
+
+def _expected(request: Request, fields: dict[str, Any]) -> dict[str, int]:
+    """The version that the writer has seen in force: `expected_version` in the body, or the ETag in ``If-Match``."""
+    given = [_whole(fields.pop("expected_version"), "expected_version")] if "expected_version" in fields else []
+    header = request.headers.get("if-match", "*").strip()
+    if header != "*":
+        match = _ETAG.fullmatch(header)
+        if match is None:
+            check.refuse("If-Match", 'must be the ETag of the config, such as "3"')
+        given.append(int(match[1]))
+    if len(set(given)) > 1:
+        check.refuse("expected_version", f"is {given[0]}, but If-Match says {given[1]}")
+    return {"expected_version": given[0]} if given else {}
+
+
+def _forced(request: Request) -> bool:
+    force = query(request, "force", "workspace_id").get("force", "false")
+    if force not in ("true", "false", "1", "0"):
+        check.refuse("force", "must be true or false")
+    return force in ("true", "1")
+
+
 class Configs(AdminView):
     required_scopes: ClassVar = {"GET": ("configs.list",), "POST": ("configs.create",)}
 
@@ -71,7 +120,7 @@ class Configs(AdminView):
         fields = _fields(request, caller, "name", "config", "is_default", "comment", "slug")
         check.require(fields, "name", "config")
         config, version = actions.create_config(workspace=caller.workspace, actor=caller.actor, **fields)
-        return Response({"id": str(config.pk), "version_id": str(version.pk), "slug": config.slug, "object": "config"})
+        return _saved(config, version)
 
 
 class ConfigDetail(AdminView):
@@ -80,27 +129,39 @@ class ConfigDetail(AdminView):
     def get(self, request: Request, slug: str) -> Response:
         config = queries.get_config(caller_of(request).workspace, slug)
         version = queries.get_version(config)
-        extra = {"config": version.body, "version_id": str(version.pk), "updated_by": version.author_label}
-        return Response({**_summary(config), **extra})
+        extra = {
+            "config": version.body,
+            "version_id": str(version.pk),
+            "checksum": version.checksum,
+            "updated_by": version.author_label,
+            "used_by": [_user(key) for key in queries.keys_that_name(config)],
+        }
+        return Response({**_summary(config), **extra}, headers={"ETag": f'"{config.version}"'})
 
     def put(self, request: Request, slug: str) -> Response:
         caller = caller_of(request)
         config = queries.get_config(caller.workspace, slug)
-        fields = _fields(request, caller, "slug", "name", "config", "status", "is_default", "comment")
+        fields = _fields(request, caller, "slug", "name", "config", "status", "is_default", "comment", "expected_version")
+        expected = _expected(request, fields)
         if fields.pop("slug", config.slug) not in (config.slug, str(config.pk)):
             check.refuse("slug", "cannot be changed: applications name the config by it")
         if fields.pop("status", "active") != "active":
             check.refuse("status", "can only be active; delete the config to take it out of use")
         if "config" in fields:
             fields["body"] = fields.pop("config")
-        config, version = actions.update_config(config, actor=caller.actor, **fields)
-        reply = {"id": str(config.pk), "slug": config.slug, "version": version.number, "version_id": str(version.pk)}
-        return Response({**reply, "object": "config"})
+        config, version = actions.update_config(config, actor=caller.actor, **fields, **expected)
+        return _saved(config, version)
 
     def delete(self, request: Request, slug: str) -> Response:
         caller = caller_of(request)
-        actions.delete_config(queries.get_config(caller.workspace, slug), actor=caller.actor)
+        force = _forced(request)
+        actions.delete_config(queries.get_config(caller.workspace, slug), actor=caller.actor, force=force)
         return Response({"success": True})
+
+
+def _saved(config: Config, version: ConfigVersion) -> Response:
+    reply = {"id": str(config.pk), "slug": config.slug, "version": version.number, "version_id": str(version.pk)}
+    return Response({**reply, "checksum": version.checksum, "object": "config"}, headers={"ETag": f'"{version.number}"'})
 
 
 class ConfigVersions(AdminView):
@@ -109,3 +170,67 @@ class ConfigVersions(AdminView):
     def get(self, request: Request, slug: str) -> Response:
         config = queries.get_config(caller_of(request).workspace, slug)
         return listing(request, queries.list_versions(config).select_related("config"), _version)
+
+
+class ConfigVersionDetail(AdminView):
+    required_scopes: ClassVar = {"GET": ("configs.read",)}
+
+    def get(self, request: Request, slug: str, version: str) -> Response:
+        return Response(_version(queries.find_version(queries.get_config(caller_of(request).workspace, slug), version)))
+
+
+class ConfigDiff(AdminView):
+    """What leads from one version to another; each by its number or label."""
+
+    required_scopes: ClassVar = {"GET": ("configs.read",)}
+
+    def get(self, request: Request, slug: str, version: str, other: str) -> Response:
+        config = queries.get_config(caller_of(request).workspace, slug)
+        before, after = queries.find_version(config, version), queries.find_version(config, other)
+        ends = {
+            name: {"version": end.number, "checksum": end.checksum, "author": end.author_label}
+            for name, end in (("from", before), ("to", after))
+        }
+        return Response({"object": "config-diff", **ends, "changes": diff.operations(before.body, after.body)})
+
+
+class ConfigRollback(AdminView):
+    required_scopes: ClassVar = {"POST": ("configs.update",)}
+
+    def post(self, request: Request, slug: str) -> Response:
+        caller = caller_of(request)
+        fields = _fields(request, caller, "version", "comment", "expected_version")
+        expected = _expected(request, fields)
+        check.require(fields, "version")
+        number = _whole(fields.pop("version"), "version")
+        config = queries.get_config(caller.workspace, slug)
+        return _saved(*actions.rollback_config(config, number, actor=caller.actor, **fields, **expected))
+
+
+class ConfigLabels(AdminView):
+    required_scopes: ClassVar = {"GET": ("configs.read",)}
+
+    def get(self, request: Request, slug: str) -> Response:
+        config = queries.get_config(caller_of(request).workspace, slug)
+        return listing(request, config.labels.select_related("version"), _label)
+
+
+class ConfigLabelDetail(AdminView):
+    required_scopes: ClassVar = {"GET": ("configs.read",), "PUT": ("configs.update",), "DELETE": ("configs.update",)}
+
+    def get(self, request: Request, slug: str, label: str) -> Response:
+        return Response(_label(queries.get_label(queries.get_config(caller_of(request).workspace, slug), label)))
+
+    def put(self, request: Request, slug: str, label: str) -> Response:
+        caller = caller_of(request)
+        fields = _fields(request, caller, "version")
+        check.require(fields, "version")
+        config = queries.get_config(caller.workspace, slug)
+        return Response(_label(actions.set_label(config, label, _whole(fields["version"], "version"), actor=caller.actor)))
+
+    def delete(self, request: Request, slug: str, label: str) -> Response:
+        caller = caller_of(request)
+        force = _forced(request)
+        config = queries.get_config(caller.workspace, slug)
+        actions.delete_label(queries.get_label(config, label), actor=caller.actor, force=force)
+        return Response({"success": True})

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import orjson
 import redis
 import structlog
 from django.db import Error as DatabaseFault
@@ -24,7 +25,7 @@ from keys.limits import NANO, Limit, Period, Unit
 from keys.models import ApiKey, VirtualKey, Workspace
 from routing.announce import CHANNEL
 from routing.call import Json
-from routing.models import ConfigVersion, SnapshotVersion
+from routing.models import ConfigLabel, ConfigVersion, SnapshotVersion
 from routing.snapshot import ConfigEntry, Snapshot, VirtualKeyEntry
 
 POLL_S = 0.9
@@ -35,23 +36,32 @@ _BUDGET_PERIODS = {None: Period.TOTAL, "daily": Period.DAY, "weekly": Period.WEE
 # A row that another version wrote, or somebody by hand: it goes out of service alone, the gateway does not.
 _UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, OverflowError)
 
+Histories = Mapping[str, Sequence[bytes]]
+
 log = structlog.get_logger(__name__)
 
 
-def load(pepper: bytes) -> Snapshot:
-    """Everything, as of one moment. Raises django.db.Error."""
+def load(pepper: bytes, histories: Histories | None = None) -> Snapshot:
+    """Everything, as of one moment. Raises django.db.Error.
+
+    `histories` are those of the snapshot before: versions never change, so only what was saved since is read.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        in_force = list(ConfigVersion.objects.select_related("config").filter(number=F("config__version")))
         return Snapshot(
             version=SnapshotVersion.objects.get().number,
             default_workspace_id=_default_workspace(),
             hash_key=lambda raw: hashing.hash_key(raw, pepper),
             keys=dict(_keys(ApiKey.objects.filter(revoked_at=None))),
             virtual_keys=dict(_virtual_keys(VirtualKey.objects.all())),
-            configs={
-                (str(version.config.workspace_id), version.config.slug): _config(version) for version in _versions_in_force()
+            configs={(str(version.config.workspace_id), version.config.slug): _config(version) for version in in_force},
+            labels={
+                (str(config), name): number
+                for config, name, number in ConfigLabel.objects.values_list("config_id", "name", "version__number")
             },
+            histories=_histories({str(version.config_id): version.number for version in in_force}, histories or {}),
         )
 
 
@@ -113,12 +123,18 @@ def _virtual_key(row: VirtualKey) -> VirtualKeyEntry:
     )
 
 
-def _versions_in_force() -> Iterable[ConfigVersion]:
-    return ConfigVersion.objects.select_related("config").filter(number=F("config__version"))
-
-
 def _config(version: ConfigVersion) -> ConfigEntry:
     return ConfigEntry(str(version.config_id), version.config.slug, version.number, version.body)
+
+
+def _histories(lengths: Mapping[str, int], known: Histories) -> Histories:
+    """Every version of every config, by the config's id. `lengths` tells how many each has."""
+    histories = {config: known[config] for config, length in lengths.items() if len(known.get(config, ())) == length}
+    grown: dict[str, list[bytes]] = {config: [] for config in lengths if config not in histories}
+    rows = ConfigVersion.objects.filter(config__in=grown).order_by("config_id", "number").values_list("config_id", "body")
+    for config, body in rows.iterator():
+        grown[str(config)].append(orjson.dumps(body))
+    return histories | grown
 
 
 class SnapshotHolder:
@@ -171,7 +187,7 @@ class SnapshotHolder:
     def _refresh(self) -> None:
         try:
             if self.current is None or self._stored_version() != self.current.version:
-                self.current = load(self._pepper)
+                self.current = load(self._pepper, self.current.histories if self.current else None)
                 self.loaded.set()
             self.checked_at = time.monotonic()
         except (DatabaseFault, SnapshotVersion.DoesNotExist) as error:

@@ -9,6 +9,9 @@ from django.db import models
 
 from keys.models import User, Workspace
 
+# Of a version's number; what is longer is no number of ours.
+_DIGITS = 10
+
 
 class Config(models.Model):
     """A named routing config. `version` is the number of the version in force."""
@@ -29,9 +32,18 @@ class Config(models.Model):
     def __str__(self) -> str:
         return self.slug
 
+    def has_version(self, name: str) -> bool:
+        """Whether there is such a version, by its number or by a label that points at it."""
+        if name.isascii() and name.isdigit():
+            return len(name) < _DIGITS and 1 <= int(name) <= self.version
+        return self.labels.filter(name=name).exists()
+
 
 class ConfigVersion(models.Model):
-    """One save of a config; never changed afterwards. `checksum` is the SHA-256 of the canonical JSON."""
+    """One save of a config. `checksum` is the SHA-256 of the canonical JSON.
+
+    Never changed afterwards: the database itself refuses an update, but for the author of an account that is deleted.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     config = models.ForeignKey(Config, on_delete=models.CASCADE, related_name="versions")
@@ -49,6 +61,28 @@ class ConfigVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.config} v{self.number}"
+
+
+class ConfigLabel(models.Model):
+    """A name that points at one version of its config (``production``); calls name it as ``slug@label``.
+
+    A version with a label cannot be deleted alone: it goes with its config only.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    config = models.ForeignKey(Config, on_delete=models.CASCADE, related_name="labels")
+    name = models.CharField(max_length=40)
+    version = models.ForeignKey(ConfigVersion, on_delete=models.RESTRICT, related_name="labels")
+    moved_by = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    moved_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["config", "name"], name="config_label_once")]
+
+    def __str__(self) -> str:
+        return f"{self.config}@{self.name}"
 
 
 class SnapshotVersion(models.Model):

@@ -142,7 +142,7 @@ def config_version(request: HttpRequest, seat: Seat, slug: str, number: int) -> 
 def config_restore(request: HttpRequest, seat: Seat, slug: str, number: int) -> HttpResponse:
     row = queries.get_config(seat.workspace, slug)
     queries.get_version(row, number)
-    _row, version = actions.restore_config(row, number, actor=seat.user)
+    _row, version = actions.rollback_config(row, number, actor=seat.user)
     said = {"old": number, "number": version.number}
     messages.success(request, _("Version %(old)d is in force again, as version %(number)d.") % said)
     return redirect("console:config", row.slug)

@@ -32,7 +32,8 @@ _SHAPING = (
     *table.OPTION_HEADERS,
 )
 # Anything else may be JSON that holds a credential, so a refusal never quotes it.
-_CONFIG_ID = re.compile(r"[\w-]{1,100}", re.ASCII)
+# After the @ stands a label or the number of a version.
+_CONFIG_ID = re.compile(r"[\w-]{1,100}(?:@[\w-]{1,40})?", re.ASCII)
 # A larger inline config is resolved each time: the plans in memory are bounded in number, so each of them must be small.
 _REMEMBERED_CHARACTERS = 4096
 _LEAF_KEYS = frozenset({"provider", "virtual_key", "targets"})
@@ -134,10 +135,12 @@ def _config(header: str | None, caller: Caller, snapshot: Snapshot) -> tuple[Jso
         return ({} if parsed == {} else normalise(parsed)), None
     if caller.is_anonymous:
         raise Unauthenticated("A saved config needs a gateway API key: send it in the x-portkey-api-key header.")
-    entry = snapshot.configs.get((caller.workspace_id, named))
+    entry = snapshot.config(caller.workspace_id, named)
     if entry is None:
+        slug, _, version = named.partition("@")
+        wanted = f"config {slug!r} with a version or label {version!r}" if version else f"config {slug!r}"
         raise InvalidConfig(
-            f"x-portkey-config: there is no config {named!r} in this workspace.",
+            f"x-portkey-config: there is no {wanted} in this workspace.",
             param="x-portkey-config",
             code="unknown_config",
         )

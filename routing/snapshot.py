@@ -5,9 +5,11 @@ A snapshot is never changed; a newer one replaces it whole, so no request sees h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import orjson
 
 from keys.auth import Caller
 from keys.limits import Limit
@@ -36,7 +38,7 @@ class VirtualKeyEntry:
 
 @dataclass(frozen=True, slots=True)
 class ConfigEntry:
-    """A saved config in its canonical form, and the version that is in force."""
+    """One version of a saved config, in its canonical form."""
 
     id: str
     slug: str
@@ -46,7 +48,11 @@ class ConfigEntry:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`version` is the database's counter; the keys of the tables are (workspace id, slug)."""
+    """`version` is the database's counter; the keys of the tables are (workspace id, slug).
+
+    `configs` holds the versions in force; `labels` names other ones by (config id, label). `histories` holds every version of a
+    config by its id, number 1 first, as JSON text: most of them are never asked for.
+    """
 
     version: int
     default_workspace_id: str
@@ -54,10 +60,24 @@ class Snapshot:
     keys: Mapping[str, Caller] = field(default_factory=dict)
     virtual_keys: Mapping[tuple[str, str], VirtualKeyEntry] = field(default_factory=dict)
     configs: Mapping[tuple[str, str], ConfigEntry] = field(default_factory=dict)
+    labels: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    histories: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     _plans: dict[object, Plan] = field(default_factory=dict)
 
     def find_key(self, raw: str) -> Caller | None:
         return self.keys.get(self.hash_key(raw))
+
+    def config(self, workspace_id: str, name: str) -> ConfigEntry | None:
+        """A saved config by its slug: the version in force, or the one that ``slug@label`` or ``slug@3`` names."""
+        slug, at, version = name.partition("@")
+        entry = self.configs.get((workspace_id, slug))
+        if entry is None or not at:
+            return entry
+        number = int(version) if version.isascii() and version.isdigit() else self.labels.get((entry.id, version), 0)
+        history = self.histories.get(entry.id, ())
+        if not 1 <= number <= len(history):
+            return None
+        return ConfigEntry(entry.id, slug, number, orjson.loads(history[number - 1]))
 
     def plan(self, key: object) -> Plan | None:
         """A plan that was resolved against this very snapshot."""

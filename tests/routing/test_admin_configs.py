@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
+from django.db import DatabaseError, connection, transaction
+from django.db.models import RestrictedError
 
 from keys import actions as key_actions
 from keys.models import AuditEvent
 from routing import actions, queries
 from routing.errors import InvalidRequest, NotFound
-from routing.models import Config, ConfigVersion, SnapshotVersion
-from tests.keys.people import Api, Team
+from routing.models import Config, ConfigLabel, ConfigVersion, SnapshotVersion
+from tests.keys.people import Api, Team, key_with
 from tests.keys.people import stranger as stranger
 from tests.keys.people import team as team
 
@@ -71,11 +75,11 @@ def test_a_new_name_makes_no_version(team: Team) -> None:
 
 def test_an_old_version_is_restored_as_a_new_one(team: Team) -> None:
     actions.update_config(team.config, body=BODY, actor=team.owner, comment="two")
-    config, version = actions.restore_config(team.config, 1, actor=team.owner)
+    config, version = actions.rollback_config(team.config, 1, actor=team.owner)
     assert (config.version, version.number, version.comment) == (3, 3, "Restored version 1")
     assert version.body == {"virtual_key": "openai-prod"}
     with pytest.raises(InvalidRequest, match="no version 9"):
-        actions.restore_config(team.config, 9, actor=team.owner)
+        actions.rollback_config(team.config, 9, actor=team.owner)
 
 
 def test_a_version_says_who_made_it(team: Team) -> None:
@@ -178,3 +182,208 @@ def test_reads_stay_in_their_workspace(team: Team, stranger: Team) -> None:
 
 def test_an_unknown_key_learns_nothing_about_a_config(team: Team) -> None:
     assert Api("gh-unknown").get(f"/configs/{team.config.slug}")[0] == 401
+
+
+# --- Versions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_version_shows_its_checksum_wherever_it_is_read(team: Team) -> None:
+    created = team.api.post("/configs", {"name": "n", "config": BODY})[1]
+    expected = hashlib.sha256(json.dumps(BODY, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    place = f"/configs/{created['slug']}"
+    assert created["checksum"] == expected
+    assert team.api.get(place)[1]["checksum"] == expected
+    assert team.api.get(f"{place}/versions")[1]["data"][0]["checksum"] == expected
+    assert team.api.get(f"{place}/versions/1")[1]["checksum"] == expected
+    assert team.api.put(place, {"config": {"provider": "mock"}})[1]["checksum"] != expected
+    assert team.api.get(f"{place}/versions/7")[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("body", '{"provider": "openai"}'), ("number", 7), ("checksum", "0" * 64), ("author_label", "me")]
+)
+def test_the_database_itself_keeps_a_version_as_it_is(team: Team, column: str, value: Any) -> None:
+    before = ConfigVersion.objects.values().get(config=team.config)
+    with pytest.raises(DatabaseError, match="never changed"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE routing_configversion SET {column} = %s", [value])
+    assert ConfigVersion.objects.values().get(config=team.config) == before
+
+
+def test_a_version_outlives_the_account_of_its_author(team: Team) -> None:
+    team.owner.delete()
+    version = queries.get_version(team.config)
+    assert (version.author, version.author_label) == (None, "owner@acme.example")
+
+
+def test_two_versions_are_compared_by_number_or_label(team: Team) -> None:
+    place = f"/configs/{team.config.slug}"
+    team.api.put(place, {"config": {"virtual_key": "openai-prod", "retry": {"attempts": 2}}})
+    team.api.put(place, {"config": {"virtual_key": "openai-prod", "retry": {"attempts": 5}}})
+    team.api.put(f"{place}/labels/production", {"version": 2})
+
+    status, found = team.api.get(f"{place}/versions/production/diff/3")
+
+    assert (status, found["from"]["version"], found["to"]["version"]) == (200, 2, 3)
+    assert found["changes"] == [{"op": "replace", "path": "/retry/attempts", "before": 2, "after": 5}]
+    back = team.api.get(f"{place}/versions/3/diff/1")[1]["changes"]
+    assert back == [{"op": "remove", "path": "/retry", "before": {"attempts": 5}}]
+    assert team.api.get(f"{place}/versions/1/diff/1")[1]["changes"] == []
+    for missing in ("9", "nobody", "0", "99999999999999999999"):
+        assert team.api.get(f"{place}/versions/1/diff/{missing}")[0] == 404
+
+
+def test_a_rollback_is_a_new_version_and_is_audited(team: Team) -> None:
+    place = f"/configs/{team.config.slug}"
+    first = team.api.get(place)[1]
+    team.api.put(place, {"config": BODY})
+
+    status, back = team.api.post(f"{place}/rollback", {"version": 1, "comment": "the new one was slow"})
+
+    assert (status, back["version"], back["checksum"]) == (200, 3, first["checksum"])
+    newest = team.api.get(f"{place}/versions")[1]["data"][0]
+    assert (newest["config"], newest["comment"]) == ({"virtual_key": "openai-prod"}, "the new one was slow")
+    event = AuditEvent.objects.latest("pk")
+    assert (event.action, event.details) == ("config.rollback", {"to": 1, "version": 3})
+    # What is in force already makes no version.
+    assert team.api.post(f"{place}/rollback", {"version": 1})[1]["version"] == 3
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({}, 400, "version"),
+        ({"version": 9}, 404, "version"),
+        ({"version": 0}, 400, "version"),
+        ({"version": "1"}, 400, "version"),
+        ({"version": True}, 400, "version"),
+        ({"version": 1, "comment": 5}, 400, "comment"),
+        ({"version": 1, "to": 1}, 400, "to"),
+        ({"version": 1, "expected_version": 1}, 409, "expected_version"),
+    ],
+)
+def test_a_wrong_rollback_changes_nothing(team: Team, body: dict[str, Any], status: int, param: str) -> None:
+    place = f"/configs/{team.config.slug}"
+    team.api.put(place, {"config": BODY})
+    answered, answer = team.api.post(f"{place}/rollback", body)
+    assert (answered, answer["error"]["param"]) == (status, param)
+    assert team.api.get(place)[1]["version"] == 2
+
+
+def test_a_writer_who_has_not_seen_the_last_version_overwrites_nothing(team: Team) -> None:
+    place = f"/configs/{team.config.slug}"
+    seen = team.api.client.get(f"/v1{place}", headers=team.api.headers)["ETag"]
+    assert seen == '"1"'
+    assert team.api.put(place, {"config": BODY, "expected_version": 1})[0] == 200
+    mine = {"config": {"provider": "mock"}}
+    for status, answer in (
+        team.api.put(place, {**mine, "expected_version": 1}),
+        team.api.call("PUT", place, mine, **{"If-Match": seen}),
+    ):
+        assert (status, answer["error"]["code"]) == (409, "version_conflict")
+    assert team.api.get(place)[1]["config"] == BODY
+    assert team.api.call("PUT", place, {**mine, "expected_version": 2}, **{"If-Match": seen})[0] == 400
+    assert team.api.call("PUT", place, mine, **{"If-Match": "yesterday"})[0] == 400
+    assert team.api.call("PUT", place, mine, **{"If-Match": '"2"'})[1]["version"] == 3
+
+
+# --- Labels -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_label_is_made_moved_listed_and_taken_away(team: Team) -> None:
+    place = f"/configs/{team.config.slug}"
+    team.api.put(place, {"config": BODY})
+    number = SnapshotVersion.objects.get().number
+
+    status, made = team.api.put(f"{place}/labels/production", {"version": 1})
+    assert (status, made["label"], made["version"], made["moved_by"]) == (
+        200,
+        "production",
+        1,
+        f"API key all ({team.key.masked})",
+    )
+    assert team.api.put(f"{place}/labels/production", {"version": 2})[1]["version"] == 2
+    assert SnapshotVersion.objects.get().number == number + 2
+    moves = AuditEvent.objects.filter(action="config.label.set").order_by("pk").values_list("details", flat=True)
+    assert list(moves) == [
+        {"label": "production", "before": None, "version": 1},
+        {"label": "production", "before": 1, "version": 2},
+    ]
+    # A label that stands there already says nothing new.
+    team.api.put(f"{place}/labels/production", {"version": 2})
+    assert SnapshotVersion.objects.get().number == number + 2
+
+    team.api.put(f"{place}/labels/canary-2", {"version": 1})
+    assert [row["label"] for row in team.api.get(f"{place}/labels")[1]["data"]] == ["canary-2", "production"]
+    assert team.api.get(place)[1]["labels"] == {"canary-2": 1, "production": 2}
+    assert team.api.get(f"{place}/versions/canary-2")[1]["labels"] == ["canary-2"]
+
+    assert team.api.delete(f"{place}/labels/production") == (200, {"success": True})
+    assert team.api.get(f"{place}/labels/production")[0] == 404
+    assert AuditEvent.objects.latest("pk").action == "config.label.delete"
+
+
+@pytest.mark.parametrize("name", ["Production", "a b", "a_b", "7", "x" * 41, "a@b", "ä"])
+def test_a_label_has_a_name_that_a_call_can_say(team: Team, name: str) -> None:
+    status, answer = team.api.put(f"/configs/{team.config.slug}/labels/{name}", {"version": 1})
+    assert (status, answer["error"]["param"]) == (400, "label")
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), [({"version": 2}, 404), ({}, 400), ({"version": "1"}, 400), ({"version": -1}, 400)]
+)
+def test_a_label_points_at_a_version_that_is_there(team: Team, body: dict[str, Any], status: int) -> None:
+    answered, answer = team.api.put(f"/configs/{team.config.slug}/labels/production", body)
+    assert (answered, answer["error"]["param"]) == (status, "version")
+    assert not ConfigLabel.objects.exists()
+
+
+def test_a_labelled_version_is_not_lost(team: Team) -> None:
+    actions.set_label(team.config, "production", 1, actor=team.owner)
+    with pytest.raises(RestrictedError):
+        queries.get_version(team.config).delete()
+    actions.delete_config(team.config, actor=team.owner)  # which takes its labels with it
+    assert not ConfigLabel.objects.exists()
+
+
+def test_only_who_may_change_a_config_moves_its_labels(team: Team, stranger: Team) -> None:
+    place = f"/configs/{team.config.slug}"
+    reader = key_with(team, "configs.read")
+    for path, body in ((f"{place}/labels/production", {"version": 1}),):
+        assert reader.put(path, body)[0] == 403
+        assert stranger.api.put(path, body)[0] == 404
+    assert reader.post(f"{place}/rollback", {"version": 1})[0] == 403
+    assert stranger.api.post(f"{place}/rollback", {"version": 1})[0] == 404
+    assert reader.get(f"{place}/labels")[0] == 200
+    for path in (f"{place}/labels", f"{place}/versions/1", f"{place}/versions/1/diff/1"):
+        assert stranger.api.get(path)[0] == 404
+
+
+# --- Where a config is used -------------------------------------------------------------------------------------------
+
+
+def test_a_key_may_have_a_version_or_a_label_as_its_default(team: Team) -> None:
+    actions.set_label(team.config, "production", 1, actor=team.owner)
+    for default in (team.config.slug, f"{team.config.slug}@production", f"{team.config.slug}@1"):
+        key_actions.create_api_key(workspace=team.workspace, name=default, actor=team.owner, defaults={"config_id": default})
+    for default in (f"{team.config.slug}@nobody", f"{team.config.slug}@2", f"{team.config.slug}@", "pc-nobody@production"):
+        with pytest.raises(InvalidRequest, match=r"defaults\.config_id"):
+            key_actions.create_api_key(workspace=team.workspace, name="n", actor=team.owner, defaults={"config_id": default})
+    used_by = team.api.get(f"/configs/{team.config.slug}")[1]["used_by"]
+    assert sorted(row["config_id"] for row in used_by) == sorted(row["name"] for row in used_by)
+    assert len(used_by) == 3
+
+
+def test_what_is_in_use_is_deleted_only_by_force(team: Team) -> None:
+    place = f"/configs/{team.config.slug}"
+    actions.set_label(team.config, "production", 1, actor=team.owner)
+    defaults = {"config_id": f"{team.config.slug}@production"}
+    key_actions.create_api_key(workspace=team.workspace, name="billing app", actor=team.owner, defaults=defaults)
+
+    for path, code in ((f"{place}/labels/production", "label_in_use"), (place, "config_in_use")):
+        status, answer = team.api.delete(path)
+        assert (status, answer["error"]["code"]) == (409, code)
+        assert "billing app" in answer["error"]["message"]
+        assert team.api.delete(f"{path}?force=perhaps")[0] == 400
+        assert team.api.delete(f"{path}?force=true") == (200, {"success": True})
+        assert AuditEvent.objects.latest("pk").details["used_by"] == ["billing app"]
+        assert team.api.get(path)[0] == 404

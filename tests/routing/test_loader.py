@@ -14,7 +14,7 @@ from keys import actions, hashing
 from keys.limits import NANO, Limit, Period, Unit
 from keys.models import ApiKey, VirtualKey, Workspace
 from routing import announce
-from routing.actions import create_config, restore_config, update_config
+from routing.actions import create_config, rollback_config, set_label, update_config
 from routing.announce import bump_snapshot
 from routing.loader import POLL_S, SnapshotHolder, load
 from routing.models import SnapshotVersion
@@ -135,13 +135,44 @@ def test_a_virtual_key_that_cannot_be_read_takes_only_itself_out(workspace, capl
     assert "not encrypted" not in caplog.text
 
 
-def test_only_the_version_in_force_of_a_config_is_loaded(workspace):
+def test_the_version_in_force_of_a_config_is_the_last_one_saved(workspace):
     config, _ = create_config(workspace=workspace, name="Main", config={"provider": "mock"}, actor=actions.SYSTEM)
     config, _ = update_config(config, body={"provider": "openai"}, actor=actions.SYSTEM)
     entry = load(PEPPER).configs[str(workspace.id), config.slug]
     assert (entry.id, entry.version, entry.body) == (str(config.id), 2, {"provider": "openai"})
-    restore_config(config, 1, actor=actions.SYSTEM)
+    rollback_config(config, 1, actor=actions.SYSTEM)
     assert load(PEPPER).configs[str(workspace.id), config.slug].body == {"provider": "mock"}
+
+
+def test_a_label_and_a_number_name_versions_that_are_not_in_force(workspace):
+    config, _ = create_config(workspace=workspace, name="Main", config={"provider": "mock"}, actor=actions.SYSTEM)
+    set_label(config, "production", 1, actor=actions.SYSTEM)
+    update_config(config, body={"provider": "openai"}, actor=actions.SYSTEM)
+    snapshot = load(PEPPER)
+
+    def found(name):
+        entry = snapshot.config(str(workspace.id), f"{config.slug}{name}")
+        return entry and (entry.id, entry.slug, entry.version, entry.body["provider"])
+
+    assert found("") == (str(config.id), config.slug, 2, "openai")
+    assert found("@2") == (str(config.id), config.slug, 2, "openai")
+    assert found("@1") == found("@production") == (str(config.id), config.slug, 1, "mock")
+    assert [found(name) for name in ("@0", "@3", "@staging", "@", "@-1", "@²", "@99999999999")] == [None] * 7
+    assert snapshot.config("another workspace", config.slug) is None
+
+
+def test_only_histories_that_grew_are_read_again(workspace):
+    first, second = (
+        create_config(workspace=workspace, name=name, config={"provider": "mock"}, actor=actions.SYSTEM)[0] for name in "ab"
+    )
+    older = load(PEPPER)
+    update_config(second, body={"provider": "openai"}, actor=actions.SYSTEM)
+    newer = load(PEPPER, older.histories)
+    assert newer.histories[str(first.id)] is older.histories[str(first.id)]
+    assert [b"mock" in body for body in newer.histories[str(second.id)]] == [True, False]
+    assert len(older.histories[str(second.id)]) == 1
+    first.delete()
+    assert set(load(PEPPER, newer.histories).histories) == {str(second.id)}
 
 
 def test_calls_of_nobody_belong_to_the_default_workspace_or_else_the_oldest(transactional_db):
