@@ -23,6 +23,7 @@ from routing.errors import (
     UpstreamInvalid,
     UpstreamTimeout,
 )
+from routing.providers import adapters
 from routing.providers.base import StreamTranslator
 from routing.upstream import UpstreamResponse
 
@@ -97,7 +98,7 @@ async def _with_retries(exchange: Exchange, target: Target, gateway: Gateway) ->
 async def _admit(exchange: Exchange, target: Target, gateway: Gateway) -> None:
     """The virtual key's own limits and expiry; over them the next target may still serve."""
     provider = target.provider
-    if exchange.call.endpoint not in provider.supports:
+    if not adapters.serves(exchange.call.endpoint, provider):
         raise Unsupported(f"{provider.id} does not offer {exchange.call.endpoint}.", param="model", code="unsupported_endpoint")
     if target.expires_at is not None and target.expires_at <= time.time():
         raise Forbidden("The virtual key has expired.", param=f"{target.path}.virtual_key", code="expired_virtual_key")
@@ -158,7 +159,10 @@ def _line(exchange: Exchange, target: Target, duration_ms: float, end: GatewayEr
 
 
 async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
-    call, dialect = exchange.call, target.provider.dialect
+    call = exchange.call
+    if (answer := adapters.answered_here(call, target)) is not None:
+        return Reply(200, answer.body, {}, answer.usage, answer.model)
+    dialect = adapters.dialect_for(call, target)
     request = dialect.request(call, target)
     if target.provider.signer is not None:
         request = await target.provider.signer(request, target, gateway.upstream.send)

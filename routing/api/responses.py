@@ -12,6 +12,7 @@ from django.http.response import HttpResponseBase
 from routing.call import Json, Reply
 from routing.errors import BodyTooLarge, GatewayError, UpstreamError
 from routing.exchange import Exchange
+from routing.providers import adapters
 
 _EVENT_STREAM = "text/event-stream; charset=utf-8"
 
@@ -22,7 +23,7 @@ def success(reply: Reply, exchange: Exchange) -> HttpResponseBase:
         return HttpResponse(reply.body, content_type="application/json", status=reply.status, headers=headers)
     headers["cache-control"] = "no-cache"
     headers["x-accel-buffering"] = "no"  # proxies that buffer by default would hold tokens back
-    return EventStream(Events(reply.body), content_type=_EVENT_STREAM, status=reply.status, headers=headers)
+    return EventStream(Events(reply, exchange.call.endpoint), content_type=_EVENT_STREAM, status=reply.status, headers=headers)
 
 
 class Events:
@@ -31,8 +32,11 @@ class Events:
     No generator, because closing it must close the stream even where nobody has begun to read.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes]) -> None:
-        self._pieces = pieces
+    def __init__(self, reply: Reply, endpoint: str) -> None:
+        assert not isinstance(reply.body, bytes)  # noqa: S101 - a stream's is made of pieces
+        self._pieces: AsyncGenerator[bytes] = reply.body
+        self._reply = reply
+        self._endpoint = endpoint
 
     def __aiter__(self) -> Events:
         return self
@@ -41,7 +45,8 @@ class Events:
         try:
             return await anext(self._pieces)
         except GatewayError as error:
-            return b"data: " + orjson.dumps(error.body()) + b"\n\n"  # and then the generator has ended
+            # And then the generator has ended.
+            return adapters.error_event(self._endpoint, error, self._reply.translator)
 
     async def aclose(self) -> None:
         await self._pieces.aclose()
@@ -66,4 +71,5 @@ def failure(error: GatewayError, exchange: Exchange) -> HttpResponse:
         headers["x-portkey-gateway-exception"] = "true"
     if isinstance(error, BodyTooLarge):
         headers["connection"] = "close"  # the rest of the body is not read
-    return HttpResponse(orjson.dumps(error.body()), content_type="application/json", status=error.status, headers=headers)
+    body = orjson.dumps(adapters.error_body(exchange.call.endpoint, error))
+    return HttpResponse(body, content_type="application/json", status=error.status, headers=headers)

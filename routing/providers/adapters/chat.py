@@ -1,0 +1,145 @@
+"""Writes the messages of a chat, with what both adapters need for it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import orjson
+
+from routing.call import Json, Target
+from routing.errors import InvalidRequest, Unsupported
+
+# Thinking that came without a signature of its vendor's gets one of ours, so that it can be told apart when it comes back:
+# only the provider that wrote it gets it again.
+_MARK = "gatehouse."
+# OpenAI takes no longer name of a user.
+_MOST_USER_CHARS = 64
+
+
+class Conversation:
+    """The messages so far. What an assistant says and calls in a row is one message, as OpenAI demands.
+
+    Results of tools are texts in a chat. Pictures and documents in them follow as a message of the user's, once all results of
+    the turn are given.
+    """
+
+    def __init__(self) -> None:
+        self.messages: list[Json] = []
+        self._held: list[Json] = []
+
+    def say(self, role: str, parts: list[Json]) -> None:
+        """A message of the system's or the user's."""
+        self.flush()
+        self.messages.append({"role": role, "content": collapsed(parts)})
+
+    def answer(self, text: str | None, *, reasoning: str = "", blocks: list[Json] | None = None) -> Json:
+        """A message of the assistant's, which `call` adds to."""
+        self.flush()
+        message: Json = {"role": "assistant", "content": text}
+        if reasoning:
+            message["reasoning_content"] = reasoning
+        if blocks:
+            message["content_blocks"] = blocks
+        self.messages.append(message)
+        return message
+
+    def call(self, call_id: str, name: str, arguments: str) -> None:
+        """A call of a tool, by the assistant's message that stands last."""
+        last = self.messages[-1] if self.messages and not self._held else None
+        if last is None or last["role"] != "assistant":
+            last = self.answer(None)
+        calls = last.setdefault("tool_calls", [])
+        calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
+
+    def result(self, call_id: str, parts: list[Json], extra: Json) -> None:
+        """What a tool gave."""
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        others = [part for part in parts if part["type"] != "text"]
+        if others:
+            texts.append("(What else this tool gave follows in the next message of the user.)")
+            self._held += [{"type": "text", "text": f"From the tool call {call_id}:"}, *others]
+        self.messages.append({"role": "tool", "tool_call_id": call_id, "content": "\n".join(texts), **extra})
+
+    def take(self) -> list[Json]:
+        """What was held back, for the user's message that is being written."""
+        held, self._held = self._held, []
+        return held
+
+    def flush(self) -> None:
+        """Says what was held back."""
+        if held := self.take():
+            self.messages.append({"role": "user", "content": held})
+
+
+def collapsed(parts: list[Json]) -> str | list[Json]:
+    """A single text as a text, which every server reads; anything else as the parts."""
+    if not parts:
+        return ""
+    return parts[0]["text"] if len(parts) == 1 and parts[0].keys() == {"type", "text"} else parts
+
+
+def text_part(text: Any, path: str) -> Json:
+    if not isinstance(text, str):
+        raise InvalidRequest(f"{path} must be a text.", param=path)
+    return {"type": "text", "text": text}
+
+
+def image_part(url: Any, path: str, detail: Any = None) -> Json:
+    if not isinstance(url, str) or not url:
+        raise InvalidRequest(f"{path} must be an address or a data URL.", param=path)
+    return {"type": "image_url", "image_url": {"url": url} if detail is None else {"url": url, "detail": detail}}
+
+
+def an_object(value: Any, path: str) -> Json:
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"{path} must be an object.", param=path)
+    return value
+
+
+def a_list(value: Any, path: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise InvalidRequest(f"{path} must be a list.", param=path)
+    return value
+
+
+def a_name(value: Any, path: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise InvalidRequest(f"{path} must be a text and not empty.", param=path)
+    return value
+
+
+def refuse(target: Target, what: str, path: str, advice: str = "") -> Unsupported:
+    """The error for what a chat has no words for."""
+    return Unsupported(
+        f"{target.provider.label} is called through chat completions, which have no {what}.{advice and ' ' + advice}",
+        param=path,
+    )
+
+
+def takes_blocks(target: Target) -> bool:
+    """Whether the target's dialect reads `content_blocks` and `cache_control` of a chat's messages."""
+    return bool(getattr(target.provider.dialect, "takes_blocks", False))
+
+
+def marked(provider: str, text: str = "") -> str:
+    """A signature of ours; with `text`, one that holds the thinking itself."""
+    return _MARK + base64.b64encode(orjson.dumps([provider, text])).decode()
+
+
+def unmarked(signature: Any) -> tuple[str, str] | None:
+    """Provider and text of a signature of ours; None for one of a vendor's."""
+    if not isinstance(signature, str) or not signature.startswith(_MARK):
+        return None
+    try:
+        provider, text = orjson.loads(base64.b64decode(signature.removeprefix(_MARK), validate=True))
+    except (binascii.Error, ValueError, TypeError):
+        return ("", "")
+    return (provider, text) if isinstance(provider, str) and isinstance(text, str) else ("", "")
+
+
+def user_name(value: Any, path: str, digest: Any) -> str:
+    """The user's name, or where it is too long for OpenAI a digest of it, which still tells users apart."""
+    name = a_name(value, path)
+    return name if len(name) <= _MOST_USER_CHARS else str(digest(name.encode()).hexdigest())
