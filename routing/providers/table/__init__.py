@@ -13,9 +13,17 @@ from keys.hashing import shown
 from routing.errors import InvalidRequest
 from routing.providers import options
 from routing.providers.base import Option, Provider
-from routing.providers.table import first
+from routing.providers.table import china, clouds, first, gateways, inference, makers, servers
 
-_ROWS: tuple[Provider, ...] = (*first.ROWS,)
+_ROWS: tuple[Provider, ...] = (
+    *first.ROWS,
+    *makers.ROWS,
+    *inference.ROWS,
+    *clouds.ROWS,
+    *china.ROWS,
+    *gateways.ROWS,
+    *servers.ROWS,
+)
 
 PROVIDERS: dict[str, Provider] = {row.id: row for row in _ROWS}
 _BY_NAME: dict[str, Provider] = {**{alias: row for row in _ROWS for alias in row.aliases}, **PROVIDERS}
@@ -45,5 +53,5 @@ def find(name: str) -> Provider:
     if row is not None:
         return row
     near = difflib.get_close_matches(name.lower(), _BY_NAME, n=3)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"Known are: {', '.join(sorted(PROVIDERS))}."
+    hint = f"Did you mean {' or '.join(near)}?" if near else "docs/providers.md has the list."
     raise InvalidRequest(f"Unknown provider {shown(name)!r}. {hint}", param="provider", code="unknown_provider")

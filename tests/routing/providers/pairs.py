@@ -15,6 +15,7 @@ from routing.providers.table import PROVIDERS, find
 
 HERE = Path(__file__).parent
 KEY = "sk-test-0123456789abcdefXYZ"
+OWN = "https://own.example/v1"
 
 
 def make_call(body: dict[str, Any], endpoint: str = Endpoint.CHAT, headers: dict[str, str] | None = None) -> Call:
@@ -32,8 +33,11 @@ def make_call(body: dict[str, Any], endpoint: str = Endpoint.CHAT, headers: dict
 
 
 def make_target(provider: str, **settings: Any) -> Target:
+    """A target with everything that the row needs; a server without an address of its own stands at `OWN`."""
     row = find(provider)
-    settings = {"path": "config", "base_url": row.base_url, "api_key": KEY, **settings}
+    kinds = {"text": "sample", "url": "https://sample.example", "json": "{}"}
+    options = {option.name: kinds[option.kind] for option in row.options if option.required or option.name in row.placeholders}
+    settings = {"path": "config", "base_url": row.base_url or OWN, "api_key": KEY, "options": options, **settings}
     return Target(provider=row, **settings)
 
 

@@ -17,7 +17,8 @@ def test_no_alias_hides_another_row():
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("opnai", "Did you mean openai?"), ("OpenAI", "Did you mean openai"), ("zzz", "Known are: anthropic, ")]
+    ("name", "hint"),
+    [("opnai", "Did you mean openai"), ("OpenAI", "Did you mean openai"), ("zzz", "docs/providers.md has the list.")],
 )
 def test_an_unknown_provider_is_refused_with_a_hint(name, hint):
     with pytest.raises(InvalidRequest) as caught:
