@@ -11,6 +11,7 @@ import orjson
 from routing import sse
 from routing.call import Answer, Call, Endpoint, Json, Target
 from routing.errors import GatewayError
+from routing.providers import raw
 from routing.providers.adapters import messages, responses
 from routing.providers.adapters.adapted import Adapted, AdaptedStream, Adapter
 from routing.providers.base import Dialect, Provider, StreamTranslator
@@ -28,7 +29,9 @@ def serves(endpoint: str, provider: Provider) -> bool:
 
 
 def dialect_for(call: Call, target: Target) -> Dialect:
-    """The target's own dialect, wrapped where it does not speak the caller's API."""
+    """The target's own dialect, wrapped where it does not speak the caller's API; bytes as they are for any other route."""
+    if call.endpoint == Endpoint.PROXY:
+        return raw.DIALECT
     dialect = target.provider.dialect
     if call.endpoint in target.provider.supports:
         return dialect

@@ -9,7 +9,7 @@ import orjson
 
 from routing import sse
 from routing.call import Answer, Call, Endpoint, Json, Target, UpstreamRequest, Usage
-from routing.errors import GatewayError, ProviderError
+from routing.errors import GatewayError, ProviderError, Unsupported
 from routing.providers import failures, outgoing
 from routing.providers.adapters.blocks import Block, Said, read_chunk, read_completion
 from routing.providers.base import Dialect, StreamTranslator
@@ -61,6 +61,8 @@ class Adapted:
         return self.inner.error(target, status, body)
 
     def _chat(self, call: Call, target: Target) -> Call:
+        if call.path or call.method != "POST":
+            raise Unsupported(f"{target.provider.id} keeps no {call.endpoint}.", param="model", code="unsupported_endpoint")
         body = self.adapter.as_chat(outgoing.merged(call, target), target)
         return replace(call, endpoint=Endpoint.CHAT, path="", query="", body=body, raw=orjson.dumps(body))
 

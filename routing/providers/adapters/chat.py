@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 from typing import Any
-
-import orjson
 
 from routing.call import Json, Target
 from routing.errors import InvalidRequest, Unsupported
 
-# Thinking that came without a signature of its vendor's gets one of ours, so that it can be told apart when it comes back:
-# only the provider that wrote it gets it again.
-_MARK = "gatehouse."
 # OpenAI takes no longer name of a user.
 _MOST_USER_CHARS = 64
 
@@ -121,22 +114,6 @@ def refuse(target: Target, what: str, path: str, advice: str = "") -> Unsupporte
 def takes_blocks(target: Target) -> bool:
     """Whether the target's dialect reads `content_blocks` and `cache_control` of a chat's messages."""
     return bool(getattr(target.provider.dialect, "takes_blocks", False))
-
-
-def marked(provider: str, text: str = "") -> str:
-    """A signature of ours; with `text`, one that holds the thinking itself."""
-    return _MARK + base64.b64encode(orjson.dumps([provider, text])).decode()
-
-
-def unmarked(signature: Any) -> tuple[str, str] | None:
-    """Provider and text of a signature of ours; None for one of a vendor's."""
-    if not isinstance(signature, str) or not signature.startswith(_MARK):
-        return None
-    try:
-        provider, text = orjson.loads(base64.b64decode(signature.removeprefix(_MARK), validate=True))
-    except (binascii.Error, ValueError, TypeError):
-        return ("", "")
-    return (provider, text) if isinstance(provider, str) and isinstance(text, str) else ("", "")
 
 
 def user_name(value: Any, path: str, digest: Any) -> str:

@@ -12,16 +12,30 @@ import orjson
 from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest
 from routing.errors import ProviderError, Unsupported
 from routing.providers import failures, outgoing
+from routing.providers.anthropic.native import NativeStream, native_answer, native_body
 from routing.providers.anthropic.reply import completion
 from routing.providers.anthropic.request import take_headers, translated
 from routing.providers.anthropic.stream import ChunkStream
 
+# Calls in the vendor's own words.
+_NATIVE = frozenset({Endpoint.MESSAGES, Endpoint.COUNT_TOKENS})
+
 
 class AnthropicDialect:
-    """Chat only: the vendor has no embeddings, and text completions are long gone from its models."""
+    """Chat and the vendor's own API: it has no embeddings, and text completions are long gone from its models.
+
+    `takes_blocks`: a chat's messages may hold `content_blocks` and `cache_control`.
+    """
+
+    takes_blocks = True
 
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The call as a Messages request. Raises `Unsupported` or `InvalidRequest` with the path of the field."""
+        if call.endpoint in _NATIVE:
+            headers = outgoing.headers(call, target)
+            body = take_headers(native_body(call, target), headers)
+            sent = call.raw if body is call.body else orjson.dumps(body)
+            return UpstreamRequest(url=outgoing.url(target, call.endpoint), headers=headers, body=sent)
         if call.endpoint != Endpoint.CHAT:
             raise Unsupported(f"{target.provider.label} does not support {call.endpoint}.")
         body = outgoing.merged(call, target)
@@ -35,16 +49,16 @@ class AnthropicDialect:
         )
 
     def streams(self, call: Call, target: Target) -> bool:
-        """An event stream where the caller asked for one."""
-        return call.stream
+        """An event stream where the caller asked for one; a count of tokens is none."""
+        return call.stream and call.endpoint != Endpoint.COUNT_TOKENS
 
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
-        """A message as a chat completion."""
-        return completion(call, target, body)
+        """A message as a chat completion, or as it is for those who asked in the vendor's words."""
+        return native_answer(call, target, body) if call.endpoint in _NATIVE else completion(call, target, body)
 
-    def stream(self, call: Call, target: Target) -> ChunkStream:
-        """A translator from message events to chunks."""
-        return ChunkStream(call, target)
+    def stream(self, call: Call, target: Target) -> ChunkStream | NativeStream:
+        """A translator from message events to chunks, or a reader that gives the events on."""
+        return NativeStream(target) if call.endpoint in _NATIVE else ChunkStream(call, target)
 
     def error(self, target: Target, status: int, body: bytes) -> ProviderError:
         """The vendor's error with its status kept."""

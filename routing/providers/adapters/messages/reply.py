@@ -9,7 +9,7 @@ import orjson
 from routing.call import Call, Json, Target, Usage
 from routing.providers import failures
 from routing.providers.adapters.blocks import Block, Finish, Said
-from routing.providers.adapters.chat import marked
+from routing.providers.foreign import marked
 
 _STOP: dict[Finish, str] = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use", "filter": "refusal"}
 

@@ -22,8 +22,8 @@ from routing.providers.adapters.chat import (
     refuse,
     takes_blocks,
     text_part,
-    unmarked,
 )
+from routing.providers.foreign import unmarked
 
 
 def conversation(system: Any, messages: Any, target: Target) -> list[Json]:

@@ -18,8 +18,8 @@ from routing.providers.adapters.chat import (
     image_part,
     refuse,
     text_part,
-    unmarked,
 )
+from routing.providers.foreign import unmarked
 
 _ROLES = {"user": "user", "system": "system", "developer": "system"}
 

@@ -9,7 +9,7 @@ from typing import Any
 from routing.call import Call, Json, Target, Usage
 from routing.providers import outgoing
 from routing.providers.adapters.blocks import Block, Said
-from routing.providers.adapters.chat import marked
+from routing.providers.foreign import marked
 
 # Of the call's parameters, those that a response repeats, with what the vendor says where the caller said nothing.
 _REPEATED: dict[str, Any] = {
