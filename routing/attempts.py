@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING
 
 from keys.limits import NOTHING
 from routing import metering, strategies
-from routing.call import Attempt, Outcome, Reply, Retry, Target
+from routing.call import Attempt, Endpoint, Outcome, Reply, Retry, Target, UpstreamRequest
 from routing.errors import (
     Forbidden,
     GatewayError,
     InvalidRequest,
+    NotFound,
     StreamBroken,
     Unsupported,
     UpstreamError,
     UpstreamInvalid,
     UpstreamTimeout,
 )
-from routing.providers import adapters
+from routing.providers import adapters, passed_on, raw
 from routing.providers.base import StreamTranslator
 from routing.upstream import UpstreamResponse
 
@@ -36,15 +37,6 @@ MAX_RETRY_AFTER_S = 60.0
 JITTER = 0.2
 # How long the end of a complete stream may keep us.
 LINGER_S = 0.05
-# Headers that belong to the provider's connection or identity, not to the answer.
-_NOT_PASSED_ON = frozenset(
-    (
-        *("connection", "keep-alive", "transfer-encoding", "upgrade", "trailer", "te", "via", "date", "server", "alt-svc"),
-        *("content-length", "content-encoding", "content-type", "proxy-authenticate", "www-authenticate", "set-cookie"),
-        *("strict-transport-security", "content-security-policy", "x-content-type-options", "report-to", "nel"),
-        *("access-control-allow-origin", "access-control-expose-headers"),
-    )
-)
 _jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
 
@@ -98,6 +90,8 @@ async def _with_retries(exchange: Exchange, target: Target, gateway: Gateway) ->
 async def _admit(exchange: Exchange, target: Target, gateway: Gateway) -> None:
     """The virtual key's own limits and expiry; over them the next target may still serve."""
     provider = target.provider
+    if exchange.call.endpoint == Endpoint.PROXY and Endpoint.PROXY not in provider.supports:
+        raise NotFound(f"Unknown route: /v1/{exchange.call.path}. {provider.label} has no others.", code="unknown_route")
     if not adapters.serves(exchange.call.endpoint, provider):
         raise Unsupported(f"{provider.id} does not offer {exchange.call.endpoint}.", param="model", code="unsupported_endpoint")
     if target.expires_at is not None and target.expires_at <= time.time():
@@ -164,9 +158,7 @@ async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
         return Reply(200, answer.body, {}, answer.usage, answer.model)
     dialect = adapters.dialect_for(call, target)
     request = dialect.request(call, target)
-    if target.provider.signer is not None:
-        request = await target.provider.signer(request, target, gateway.upstream.send)
-    response = await gateway.upstream.send(request)
+    response = await _ask(request, target, gateway)
     exchange.reached_provider = True
     handed_on = False
     try:
@@ -175,20 +167,39 @@ async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
         if not 200 <= response.status < 300:
             error = dialect.error(target, response.status, await response.read())
             error.retry_after_s = _retry_after_s(response)
-            error.passed_on = _passed_on(response)
+            error.passed_on = passed_on.headers(response.headers, target.provider.id)
+            error.content_type = response.headers.get("content-type")
             raise error
-        headers = _passed_on(response)
+        headers = passed_on.headers(response.headers, target.provider.id)
         if not dialect.streams(call, target):
             answer = dialect.reply(call, target, await response.read())
             return Reply(200, answer.body, headers, answer.usage, answer.model)
         translator = dialect.stream(call, target)
+        status = 200
+        if isinstance(translator, raw.Bytes):
+            status = response.status
+            headers |= translator.begin(response.headers)
         pieces = response.chunks()
         relay = _relay(await _first(pieces, translator), pieces, translator, response)
         await anext(relay)  # a generator that was never started would not close the connection when it is closed
         handed_on = True
-        return Reply(200, relay, headers, translator=translator)
+        return Reply(status, relay, headers, translator=translator)
     finally:
         if not handed_on:
+            await response.close()
+
+
+async def _ask(request: UpstreamRequest, target: Target, gateway: Gateway) -> UpstreamResponse:
+    """The answer to the request, or to the last one of those that follow from it."""
+    while True:
+        if target.provider.signer is not None:
+            request = await target.provider.signer(request, target, gateway.upstream.send)
+        response = await gateway.upstream.send(request)
+        if request.then is None or response.status != 200:
+            return response
+        try:
+            request = request.then(await response.read())
+        finally:
             await response.close()
 
 
@@ -218,6 +229,7 @@ async def _relay(
             else:
                 if not translator.ends_with_body:
                     raise StreamBroken("The provider broke the stream off before it was complete.")
+                translator.done = True
         await _to_the_end(pieces)
     finally:
         await response.close()
@@ -233,12 +245,6 @@ async def _to_the_end(pieces: AsyncIterator[bytes]) -> None:
         async with asyncio.timeout(LINGER_S):
             async for _ in pieces:
                 pass
-
-
-def _passed_on(response: UpstreamResponse) -> dict[str, str]:
-    # A value that is not ASCII came in as bytes of no known encoding: it is left out, since ours could not be sent.
-    named = ((name.lower(), value) for name, value in response.headers.items() if value.isascii())
-    return {name: value for name, value in named if name not in _NOT_PASSED_ON and not name.startswith("x-portkey-")}
 
 
 def _retry_after_s(response: UpstreamResponse) -> float | None:

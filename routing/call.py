@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -50,6 +50,13 @@ class Upload(Protocol):
         """The bytes from the start, in pieces of bounded size."""
         ...
 
+    def edited(self, fields: Json) -> Upload:
+        """The same form with these fields in place of its own, files untouched; a field that is None is left out.
+
+        Raises `InvalidRequest` for a body that has no fields.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -57,7 +64,7 @@ class Call:
 
     `endpoint` is an `Endpoint`, or empty for an unknown route. `headers` has lower-case names. `body` is what the caller sent,
     as parsed JSON: a step that changes it makes a new one. A body that is no JSON is in `upload` instead, and `body` holds the
-    fields of a form. `path` is the route below ``/v1/`` where it differs from the endpoint, as ``files/file-1/content`` does;
+    fields of a form, `raw` what the log shows in its place. `path` is the route below ``/v1/`` where it differs from the endpoint, as ``files/file-1/content`` does;
     `query` is the query string as it came. `started_at_us` is the wall clock in microseconds since 1970 (UTC), `started` the
     monotonic clock in seconds.
     """
@@ -221,6 +228,8 @@ class UpstreamRequest:
     headers: Mapping[str, str]
     body: bytes | Upload
     method: str = "POST"
+    # What to ask next, made of this request's whole answer: the caller gets the answer to that.
+    then: Callable[[bytes], UpstreamRequest] | None = None
     dropped: tuple[str, ...] = ()
 
 
@@ -247,10 +256,11 @@ class Attempt:
 
 @dataclass(slots=True)
 class Reply:
-    """A provider's answer on its way to the caller: `body` is whole bytes, or the pieces of an event stream.
+    """A provider's answer on its way to the caller: `body` is whole bytes, or the pieces of an event stream or of a file.
 
     Of a stream, `translator` tells usage and model when the body has ended; of a whole answer, `usage` and `model` do.
-    `headers` are the provider's own that may be passed on, names in lower case.
+    `headers` are the provider's own that may be passed on, names in lower case; a body that is neither an answer nor an event
+    stream in the caller's words has its content-type there.
     """
 
     status: int

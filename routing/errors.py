@@ -171,6 +171,9 @@ class ProviderError(UpstreamError):
         super().__init__(message, param=param, status=status)
         self.error_type = error_type
         self.error_code = code
+        # The provider's own body for a caller who speaks to it in its own words, and what it said that it is.
+        self.content: bytes | None = None
+        self.content_type: str | None = None
 
     def body(self) -> dict[str, Any]:
         shaped = super().body()

@@ -82,6 +82,8 @@ async def _follow(exchange: Exchange, pieces: AsyncGenerator[bytes], gateway: Ga
                 if translator.done:
                     finish(exchange, gateway, kept.content())
                 yield piece
+            if translator.done:  # only the end of the body told
+                finish(exchange, gateway, kept.content())
     except GatewayError as error:
         exchange.error = error
         raise

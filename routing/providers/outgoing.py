@@ -10,7 +10,7 @@ from routing.providers import options
 PLACEHOLDER = "portkey-default"
 
 # These describe the connection to us, not the call: the connection to the provider has its own. Our own key stays here too.
-_NEVER_FORWARDED = frozenset(
+NEVER_FORWARDED = frozenset(
     {
         "accept-encoding",
         "connection",
@@ -48,7 +48,7 @@ def headers(call: Call, target: Target) -> dict[str, str]:
             built[option.sent_as] = str(value)
     for name in target.forward_headers:
         lower = name.lower()
-        if lower in call.headers and lower not in _NEVER_FORWARDED:
+        if lower in call.headers and lower not in NEVER_FORWARDED:
             built[lower] = call.headers[lower]
     for name, value in built.items():
         # A line break would let a config write further headers.
@@ -60,6 +60,12 @@ def headers(call: Call, target: Target) -> dict[str, str]:
 def merged(call: Call, target: Target) -> Json:
     """The caller's parameters with the target's overrides on top; never the caller's own object when there are overrides."""
     return {**call.body, **target.override_params} if target.override_params else call.body
+
+
+def changes(before: Json, after: Json) -> Json:
+    """The parameters that `after` has otherwise than `before`; None for those that it lacks."""
+    changed = {name: value for name, value in after.items() if name not in before or before[name] != value}
+    return changed | {name: None for name in before if name not in after}
 
 
 def require_model(body: Json, target: Target) -> str:
