@@ -48,6 +48,9 @@ try:
 except ValueError as error:
     raise EnvError(f"GATEHOUSE_PRIVATE_HOSTS: {error}") from error
 MAX_BODY_BYTES = env_int("GATEHOUSE_MAX_BODY_BYTES", 20 * 1024 * 1024, minimum=1024)
+# Files in forms and bodies of other types than JSON: what does not fit into a little memory lies on disk during its call.
+MAX_UPLOAD_BYTES = env_int("GATEHOUSE_MAX_UPLOAD_BYTES", 512 * 1024 * 1024, minimum=1024**2)
+UPLOAD_DIR = PATHS.uploads
 # Requests and answers are kept in the log, each up to this many bytes.
 LOG_CONTENT = env_bool("GATEHOUSE_LOG_CONTENT", default=True)
 LOG_CONTENT_MAX_BYTES = env_int("GATEHOUSE_LOG_CONTENT_MAX_BYTES", 256 * 1024)

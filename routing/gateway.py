@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 from django.conf import settings
@@ -41,6 +43,9 @@ class Gateway:
     recorder: Recorder
     require_api_key: bool
     max_body_bytes: int
+    # What an upload may have, and where what does not fit into memory is kept while its call lasts.
+    max_upload_bytes: int = 512 * 1024 * 1024
+    upload_dir: Path = Path(tempfile.gettempdir())
 
     @property
     def snapshot(self) -> Snapshot:
@@ -98,6 +103,8 @@ async def _start() -> Gateway:
         recorder=Recorder(spool, log_content=settings.LOG_CONTENT, max_content_bytes=settings.LOG_CONTENT_MAX_BYTES),
         require_api_key=settings.REQUIRE_API_KEY,
         max_body_bytes=settings.MAX_BODY_BYTES,
+        max_upload_bytes=settings.MAX_UPLOAD_BYTES,
+        upload_dir=settings.UPLOAD_DIR,
     )
     gateway.snapshots.start()
     gateway.shipper.start()

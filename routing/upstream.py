@@ -109,13 +109,18 @@ class _Http:
         )
 
     async def send(self, request: UpstreamRequest) -> UpstreamResponse:
-        body = request.body
+        body, headers = request.body, request.headers
+        data: bytes | AsyncIterator[bytes] | None
+        if isinstance(body, bytes):
+            data = body or None  # no body at all, where there is none
+        else:
+            data, headers = body.chunks(), {**headers, "content-length": str(body.size_bytes)}
         try:
             response = await self._session.request(
                 request.method,
                 self._url(request.url),
-                data=body if isinstance(body, bytes) else body.chunks(),
-                headers=request.headers,
+                data=data,
+                headers=headers,
                 allow_redirects=False,
             )
         except (aiohttp.InvalidURL, UnicodeError) as error:  # also an unusual IPv4 address, or a name that IDNA cannot write

@@ -37,6 +37,11 @@ class Paths:
         return self.data_dir / "spool"
 
     @property
+    def uploads(self) -> Path:
+        """Bodies of calls under way that are too large for memory; the files have no names."""
+        return self.data_dir / "uploads"
+
+    @property
     def secrets(self) -> Path:
         return self.data_dir / "secrets"
 

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import orjson
 from django.core.exceptions import RequestDataTooBig
@@ -15,7 +15,7 @@ from django.http import HttpRequest
 
 from analytics.ids import uuid7
 from keys.auth import Caller, bearer
-from routing.call import Call, Endpoint, Json
+from routing.call import Call, Endpoint, Json, Upload
 from routing.errors import BodyTooLarge, InvalidRequest
 
 _TRACE_ID_MAX = 128
@@ -23,7 +23,13 @@ _METADATA_MAX = 64
 _VALUE_MAX = 1024
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = "application/json"
-_BODILESS = frozenset({"GET", "DELETE", "HEAD"})
+_BODILESS = frozenset({"GET", "HEAD"})
+# Endpoints whose callers send files.
+_FORMS = frozenset(
+    {Endpoint.IMAGE_EDITS, Endpoint.IMAGE_VARIATIONS, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS, Endpoint.FILES}
+)
+# Deeper than this no sensible body is, and some parsers and writers give up.
+MAX_DEPTH = 200
 # The field without which a call of this kind means nothing.
 _NEEDED: dict[str, tuple[str, tuple[type, ...]]] = {
     Endpoint.CHAT: ("messages", (list,)),
@@ -62,12 +68,19 @@ def begin(request: HttpRequest, endpoint: str, *, resource: bool = False) -> Cal
 def _path(scope: Mapping[str, Any]) -> str:
     """The path below ``/v1/``, percent signs as they came."""
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
-    path: str = raw.decode("latin1").lstrip("/")
-    return path.removeprefix("v1/")
+    path: str = raw.decode("latin1").removeprefix("/").removeprefix("v1/")
+    return path
+
+
+def _check_path(path: str) -> None:
+    """A path must not lead out of the provider's base URL."""
+    if any(segment in (".", "..") for segment in unquote(path).replace("\\", "/").split("/")):
+        raise InvalidRequest("A path must not hold the segments . and .. .", code="invalid_path")
 
 
 def read(request: HttpRequest, call: Call, caller: Caller, provider_key: str | None, gateway_max_bytes: int) -> Call:
     """The call with its body and metadata. Raises `InvalidRequest` or `BodyTooLarge`."""
+    _check_path(call.path)
     bodiless = call.method in _BODILESS
     try:
         raw = b"" if bodiless else request.body
@@ -79,6 +92,28 @@ def read(request: HttpRequest, call: Call, caller: Caller, provider_key: str | N
         call,
         raw=raw,
         body={} if bodiless or (not raw and call.path) else _body(raw, call),
+        headers=_without_gateway_key(call.headers, provider_key),
+        metadata=_metadata(call.headers, caller),
+    )
+
+
+def is_upload(call: Call) -> bool:
+    """Whether the body is no JSON where that makes sense: a form, or whatever is passed through."""
+    content_type = call.headers.get("content-type", _JSON)
+    if content_type.startswith(_JSON) or call.method in _BODILESS:
+        return False
+    return call.endpoint == Endpoint.PROXY or (
+        call.endpoint in _FORMS and content_type.lower().startswith("multipart/form-data")
+    )
+
+
+def uploaded(call: Call, caller: Caller, provider_key: str | None, upload: Upload, fields: Json, shown: Json) -> Call:
+    """The call with its upload. `shown` is what the log gets of it. Raises `InvalidRequest`."""
+    return dataclasses.replace(
+        call,
+        raw=orjson.dumps(shown),
+        body=fields,
+        upload=upload,
         headers=_without_gateway_key(call.headers, provider_key),
         metadata=_metadata(call.headers, caller),
     )
@@ -103,6 +138,8 @@ def _without_gateway_key(headers: Mapping[str, str], provider_key: str | None) -
 
 
 def _body(raw: bytes, call: Call) -> Json:
+    if call.endpoint == Endpoint.PROXY:
+        return _passed_body(raw)
     content_type = call.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
     if content_type != _JSON:
         raise InvalidRequest(f"Send the body as Content-Type: {_JSON}, not {content_type[:100]}.", code="invalid_content_type")
@@ -112,8 +149,38 @@ def _body(raw: bytes, call: Call) -> Json:
         raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from error
     if not isinstance(body, dict):
         raise InvalidRequest("The request body must be a JSON object.", code="invalid_json")
+    # A body with few brackets cannot be deep, and these are counted faster than a body is walked through.
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _too_deep(body):
+        raise InvalidRequest(f"The request body is nested deeper than {MAX_DEPTH} levels.", code="invalid_json")
     _check(body, call.endpoint)
     return body
+
+
+def _passed_body(raw: bytes) -> Json:
+    """The parameters of a body that is passed through: an object's, if it is one. All else is the provider's to judge."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return {}
+    if not isinstance(body, dict):
+        return {}
+    if _too_deep(body):
+        raise InvalidRequest(f"The request body is nested deeper than {MAX_DEPTH} levels.", code="invalid_json")
+    return body
+
+
+def _too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for holder in level
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+            if isinstance(item, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _check(body: Json, endpoint: str) -> None:
@@ -140,7 +207,7 @@ def _metadata(headers: Mapping[str, str], caller: Caller) -> Mapping[str, str]:
         parsed = orjson.loads(given)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"x-portkey-metadata is not valid JSON: {error}.", param="x-portkey-metadata") from error
-    if not isinstance(parsed, dict) or len(parsed) > _METADATA_MAX:
+    if not isinstance(parsed, dict) or len(parsed) > _METADATA_MAX or _too_deep(parsed):
         raise InvalidRequest(
             f"x-portkey-metadata must be a JSON object of at most {_METADATA_MAX} keys.", param="x-portkey-metadata"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import structlog
@@ -15,6 +16,7 @@ from routing import pipeline
 from routing.api import catalog, incoming, responses
 from routing.api.arrival import Arrival, HungUp
 from routing.api.authentication import GatewayKeyAuthentication
+from routing.api.uploads import Received
 from routing.errors import GatewayError, InternalError, MethodNotAllowed, NotFound
 from routing.exchange import Exchange
 from routing.gateway import Gateway
@@ -52,10 +54,12 @@ class GatewayView(APIView):
             if request.method not in self.methods:
                 raise MethodNotAllowed(f"{request.method} is not allowed on {request.path}.", self.methods)
             arrival: Arrival | None = getattr(request, "arrival", None)  # None under Django's stock handler, which has read it
+            if incoming.is_upload(call):
+                return await self._answer_upload(request, arrival)
             if arrival is not None:
                 request._body = await arrival.whole()  # what HttpRequest.body would read
             exchange.call = incoming.read(request, call, exchange.caller, self.provider_key, gateway.max_body_bytes)
-            response = await self.answer()
+            return await self.answer()
         except GatewayError as error:
             pipeline.fail(exchange, error, gateway)
             return responses.failure(error, exchange)
@@ -66,10 +70,27 @@ class GatewayView(APIView):
             bug = InternalError("The gateway failed while it worked on this call; its log has the details under the trace id.")
             pipeline.fail(exchange, bug, gateway)
             return responses.failure(bug, exchange)
-        return response
+
+    async def _answer_upload(self, request: HttpRequest, arrival: Arrival | None) -> HttpResponseBase:
+        """A call whose body is no JSON: it is on disk until the answer has begun."""
+        exchange, headers = self.exchange, self.exchange.call.headers
+        upload = Received(self.gateway.upload_dir, headers["content-type"], self.gateway.max_upload_bytes)
+        try:
+            pieces = _read_already(request) if arrival is None else arrival.pieces()
+            received = await upload.read(pieces, headers.get("content-length"))
+            exchange.call = incoming.uploaded(exchange.call, exchange.caller, self.provider_key, *received)
+            return await self.answer()
+        finally:
+            upload.close()
 
     async def answer(self) -> HttpResponseBase:
         raise NotImplementedError
+
+
+async def _read_already(request: HttpRequest) -> AsyncIterator[bytes]:
+    """The body that Django's stock handler has put into a file."""
+    while piece := request.read(64 * 1024):
+        yield piece
 
 
 class ModelCallView(GatewayView):

@@ -46,9 +46,10 @@ def headers(given: Mapping[str, str], provider_id: str) -> dict[str, str]:
             continue
         if name in _REFUSED or name.startswith(_REFUSED_PREFIXES) or not (value.isascii() and value.isprintable()):
             continue
-        if name in _WAITS and (value := _wait(value)) is None:
-            continue
-        kept[name] = value
+        if name not in _WAITS:
+            kept[name] = value
+        elif wait := _wait(value):
+            kept[name] = wait
     return kept
 
 
