@@ -1,7 +1,8 @@
 """Puts a batch of records into the database: all of it in one transaction, and each record once however often it comes.
 
 Records are copied into a temporary table and inserted from there; those whose key (started_at, id) the log already has are
-left out. The bodies of the new ones follow, without the detour: they are large. A record that cannot be read, or that the
+left out. The bodies of the new ones follow, without the detour: they are large; and the new ones are added to the sums that
+charts read (analytics/rollups.py). A record that cannot be read, or that the
 database refuses, is put aside in `DeadRecord` and does not hold up the others.
 """
 
@@ -17,7 +18,7 @@ import msgspec
 import psycopg
 from django.db import Error, connection, transaction
 
-from analytics import partitions, rows
+from analytics import partitions, rollups, rows
 from analytics import record as records
 from analytics.models import DeadRecord
 from analytics.record import Record
@@ -121,6 +122,7 @@ def _copy(items: list[_Item]) -> list[_Item]:
         bodies = [rows.body_row(item.record, item.started) for item in new if item.record.request or item.record.response]
         if bodies:
             _insert_bodies(bodies)
+        rollups.add((item.record, item.started) for item in new)
     return new
 
 

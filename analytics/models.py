@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
@@ -83,6 +84,83 @@ class RequestBody(models.Model):
 
     def __str__(self) -> str:
         return str(self.id)
+
+
+class Rollup(models.Model):
+    """Sums over the calls of one stretch of time that agree in all dimensions. Written by analytics/rollups.py alone.
+
+    `bucket` is the start of the stretch. Ids are all zeros where a call had none. `failed` counts error statuses, `retried`
+    calls that took more than one try. The histograms hold one count for each bucket of analytics/histogram.py.
+    """
+
+    bucket = models.DateTimeField()
+    workspace_id = models.UUIDField()
+    api_key_id = models.UUIDField()
+    virtual_key_id = models.UUIDField()
+    config_id = models.UUIDField()
+    endpoint = models.TextField()
+    provider = models.TextField()
+    model = models.TextField()
+    status = models.IntegerField()
+    cache_status = models.TextField()
+    calls = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    retried = models.BigIntegerField()
+    cancelled = models.BigIntegerField()
+    unpriced = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    cache_read_tokens = models.BigIntegerField()
+    cache_write_tokens = models.BigIntegerField()
+    audio_input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+    reasoning_tokens = models.BigIntegerField()
+    audio_output_tokens = models.BigIntegerField()
+    cost_usd = models.DecimalField(max_digits=30, decimal_places=10)
+    duration_ms_sum = models.FloatField()
+    duration_counts = ArrayField(models.BigIntegerField())
+    ttft_counts = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.bucket} {self.provider} {self.model}"
+
+
+class RollupMinute(Rollup):
+    """By minute, for the last days."""
+
+    pk = models.CompositePrimaryKey(
+        *("workspace_id", "bucket", "api_key_id", "virtual_key_id", "config_id"),
+        *("endpoint", "provider", "model", "status", "cache_status"),
+    )
+
+
+class RollupHour(Rollup):
+    """By hour, for as long as the installation lives."""
+
+    pk = models.CompositePrimaryKey(
+        *("workspace_id", "bucket", "api_key_id", "virtual_key_id", "config_id"),
+        *("endpoint", "provider", "model", "status", "cache_status"),
+    )
+
+
+class RollupMetadata(models.Model):
+    """By hour and by one pair of metadata: what each user, session or environment used."""
+
+    pk = models.CompositePrimaryKey("workspace_id", "key", "bucket", "value")
+    bucket = models.DateTimeField()
+    workspace_id = models.UUIDField()
+    key = models.TextField()
+    value = models.TextField()
+    calls = models.BigIntegerField()
+    failed = models.BigIntegerField()
+    tokens = models.BigIntegerField()
+    cost_usd = models.DecimalField(max_digits=30, decimal_places=10)
+    duration_ms_sum = models.FloatField()
+
+    def __str__(self) -> str:
+        return f"{self.bucket} {self.key}={self.value}"
 
 
 class DeadRecord(models.Model):

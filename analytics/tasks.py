@@ -11,11 +11,14 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connection, transaction
 
-from analytics import courier, partitions
+from analytics import courier, partitions, rollups
 from analytics import ingest as ingestion
 from analytics.shipper import unpack
 
 logger = logging.getLogger(__name__)
+
+# How far back sums by minute reach; older charts are drawn by the hour.
+MINUTES_KEPT = dt.timedelta(days=8)
 
 
 @shared_task(name=courier.TASK)  # type: ignore[untyped-decorator]
@@ -39,11 +42,13 @@ def create_partitions() -> None:
 
 @shared_task(name="analytics.tasks.drop_old_logs")  # type: ignore[untyped-decorator]
 def drop_old_logs() -> None:
-    """Drops the partitions of days that are older than the retention."""
-    first_kept = dt.datetime.now(dt.UTC).date() - dt.timedelta(days=settings.LOG_RETENTION_DAYS)
+    """Drops the partitions of days that are older than the retention, and sums by minute that no chart asks for."""
+    now = dt.datetime.now(dt.UTC)
+    first_kept = now.date() - dt.timedelta(days=settings.LOG_RETENTION_DAYS)
     dropped = partitions.drop_before(first_kept)
     if dropped:
         logger.info("dropped what is older than %s: %s", first_kept, ", ".join(dropped))
+    rollups.drop_minutes_before(now - MINUTES_KEPT)
 
 
 @lru_cache(maxsize=1)

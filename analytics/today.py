@@ -7,10 +7,10 @@ import uuid
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Count, F, Q, Sum
+from django.db.models import F, Sum
 from django.utils import timezone
 
-from analytics.models import RequestLog
+from analytics.models import RollupHour
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,16 +25,13 @@ class Today:
 
 
 def today(workspace_id: uuid.UUID, now: dt.datetime | None = None) -> Today:
-    """Reads one day's partition by its index."""
+    """Reads the sums of the day's hours."""
     midnight = (now or timezone.now()).astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    rows = RequestLog.objects.filter(workspace_id=workspace_id, started_at__gte=midnight)
+    hours = RollupHour.objects.filter(workspace_id=workspace_id, bucket__gte=midnight)
     tokens = F("input_tokens") + F("cache_read_tokens") + F("cache_write_tokens") + F("audio_input_tokens")
     tokens = tokens + F("output_tokens") + F("reasoning_tokens") + F("audio_output_tokens")
-    sums = rows.aggregate(
-        calls=Count("id"),
-        errors=Count("id", filter=Q(status__gte=400)),
-        cost=Sum("cost_usd"),
-        tokens=Sum(tokens),
-        unpriced=Count("id", filter=Q(unpriced=True)),
+    sums = hours.aggregate(
+        calls=Sum("calls"), errors=Sum("failed"), cost=Sum("cost_usd"), tokens=Sum(tokens), unpriced=Sum("unpriced")
     )
-    return Today(sums["calls"], sums["errors"], sums["cost"] or Decimal(0), int(sums["tokens"] or 0), sums["unpriced"])
+    calls, errors, used, unpriced = (int(sums[name] or 0) for name in ("calls", "errors", "tokens", "unpriced"))
+    return Today(calls, errors, sums["cost"] or Decimal(0), used, unpriced)
