@@ -27,6 +27,7 @@ from keys.models import ApiKey, Member, Role, User, VirtualKey, Workspace
 from routing.announce import bump_snapshot
 from routing.models import Config
 from routing.providers import table
+from routing.providers.base import Provider
 
 # A credential may be a whole service account as JSON.
 _MAX_CREDENTIAL = 20_000
@@ -227,7 +228,8 @@ def create_virtual_key(
     raw = values.pop("key")
     if not raw and row.needs_key:
         check.refuse("key", f"is required: {row.label} needs a credential", code="missing_field")
-    values |= {"provider": row.id, "options": provider_options.clean(row, values.get("options"), "options")}
+    written = provider_options.clean(row, values.get("options"), "options")
+    values |= {"provider": row.id, **provider_options.columns(row, written)}
     with transaction.atomic():
         # One at a time in a workspace, so that a free slug is still free when it is taken.
         Workspace.objects.select_for_update(no_key=True).get(pk=workspace.pk)
@@ -245,7 +247,8 @@ def create_virtual_key(
 
 
 def update_virtual_key(virtual_key: VirtualKey, /, *, actor: Actor, **changes: Unpack[VirtualKeyChanges]) -> VirtualKey:
-    """Changes the given fields and leaves the others; `options` are replaced as a whole.
+    """Changes the given fields and leaves the others; `options` are replaced as a whole, but for the secret ones: those stay
+    until they are given again or as null.
 
     A change of where the credential is sent needs the credential itself: whoever may edit a key must not be able to have it
     delivered to a host of their own.
@@ -256,12 +259,11 @@ def update_virtual_key(virtual_key: VirtualKey, /, *, actor: Actor, **changes: U
         virtual_key = VirtualKey.objects.select_for_update().select_related("workspace").get(pk=virtual_key.pk)
         if values.keys() & {"provider", "options"}:
             row = table.find(values.get("provider", virtual_key.provider))
-            options = provider_options.clean(row, values.get("options", virtual_key.options), "options")
-            values |= {"provider": row.id, "options": options}
+            written = provider_options.clean(row, values.get("options", virtual_key.options), "options")
+            _same_destination(virtual_key, row, written, raw)
+            values |= {"provider": row.id, **provider_options.columns(row, written, virtual_key)}
         if raw:
             values |= {"secret": vault.encrypt(raw), "masked": vault.mask(raw)}
-        else:
-            _same_destination(virtual_key, values)
         _apply(virtual_key, values, actor, "virtual_key.update")
     return virtual_key
 
@@ -270,12 +272,26 @@ def delete_virtual_key(key: VirtualKey, *, actor: Actor) -> None:
     _delete(key, actor, "virtual_key.delete")
 
 
-def _same_destination(key: VirtualKey, values: dict[str, Any]) -> None:
-    if values.get("provider", key.provider) != key.provider:
+def _same_destination(key: VirtualKey, row: Provider, written: provider_options.Written, raw: str | None) -> None:
+    """Raises `InvalidRequest` where a stored credential would go to another place than the one it was given for."""
+    if row.id != key.provider and not raw:
         check.refuse("provider", "can only be changed together with key", code="key_required")
-    if provider_options.destination(values.get("options", key.options)) != provider_options.destination(key.options):
+    moved = provider_options.moved(row, key.options, written.plain)
+    if moved is None or row.id != key.provider:
+        return
+    if not raw and _holds_key(key):
         reason = "says where the key is sent: it can only be changed together with key"
-        check.refuse("options.custom_host", reason, code="key_required")
+        check.refuse(f"options.{moved}", reason, code="key_required")
+    if kept := sorted(provider_options.kept_secrets(row, written, key)):
+        check.refuse(f"options.{kept[0]}", f"must be given again, because {moved} says where it is sent", code="key_required")
+
+
+def _holds_key(key: VirtualKey) -> bool:
+    """Whether there is something to protect; what cannot be read may be a key."""
+    try:
+        return bool(vault.decrypt(key.secret))
+    except vault.VaultError:
+        return True
 
 
 def _virtual_key_slug(workspace: Workspace, name: str, wanted: str | None) -> str:
@@ -294,7 +310,7 @@ def _virtual_key_slug(workspace: Workspace, name: str, wanted: str | None) -> st
 
 
 # How the audit names the columns that hold a credential.
-_SPOKEN = {"secret": "key", "masked": "key"}
+_SPOKEN = {"secret": "key", "masked": "key", "secret_options": "options", "masked_options": "options"}
 
 
 def _known_default(workspace: Workspace, values: dict[str, Any]) -> None:

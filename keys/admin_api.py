@@ -35,7 +35,7 @@ def _virtual_key_fields(request: Request, caller: Caller, existing: VirtualKey |
     """The fields of a virtual key. Provider options may also stand beside them, as Portkey's SDK sends them."""
     raw = body(request)
     check_workspace(raw.pop("workspace_id", None), caller.workspace)
-    names = {"custom_host"} | table.OPTIONS
+    names = {"custom_host", *table.OPTION_NAMES}
     beside = {name: raw.pop(name) for name in list(raw) if provider_options.canonical_name(name) in names}
     check.clean(raw, dict.fromkeys((*_VIRTUAL_KEY, *sorted(names)), lambda value, _path: value))
     if beside:

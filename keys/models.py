@@ -111,7 +111,8 @@ class VirtualKey(models.Model):
     """A provider's credential in the vault, named by its slug.
 
     `secret` is encrypted by keys/vault.py. `options` holds what the provider needs beside the key (``custom_host``,
-    ``apiVersion`` ...) and is not secret. Limits have the shapes of `ApiKey`.
+    ``api_version`` ...). Options that are credentials are not in it but in `secret_options`, as one encrypted JSON object
+    (empty where there are none), and in `masked_options` by name as they may be shown. Limits have the shapes of `ApiKey`.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -123,6 +124,10 @@ class VirtualKey(models.Model):
     secret = models.BinaryField(editable=False)
     masked = models.CharField(max_length=32, editable=False, blank=True)
     options: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    secret_options = models.BinaryField(editable=False, default=b"")
+    masked_options: models.JSONField[dict[str, str], dict[str, str]] = models.JSONField(
+        default=dict, blank=True, editable=False
+    )
     rate_limits: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(default=list, blank=True)
     usage_limits: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)

@@ -52,7 +52,7 @@ def virtual_key(key: VirtualKey) -> dict[str, Any]:
         "provider": key.provider,
         "key": key.masked,
         "custom_host": key.options.get("custom_host"),
-        "options": {name: value for name, value in key.options.items() if name != "custom_host"},
+        "options": {name: value for name, value in key.options.items() if name != "custom_host"} | key.masked_options,
         "workspace_id": key.workspace.slug,
         "status": _status(expires_at=key.expires_at),
         "rate_limits": key.rate_limits,

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from redis.exceptions import RedisError
 
-from keys import hashing, vault
+from keys import hashing, provider_options, vault
 from keys.auth import Caller
 from keys.limits import NANO, Limit, Period, Unit
 from keys.models import ApiKey, VirtualKey, Workspace
@@ -110,7 +110,7 @@ def _virtual_keys(rows: Iterable[VirtualKey]) -> Iterable[tuple[tuple[str, str],
 
 
 def _virtual_key(row: VirtualKey) -> VirtualKeyEntry:
-    options: dict[str, Any] = dict(row.options)
+    options: dict[str, Any] = {**row.options, **provider_options.secrets(row)}
     return VirtualKeyEntry(
         id=str(row.id),
         slug=row.slug,
@@ -131,7 +131,7 @@ def _histories(lengths: Mapping[str, int], known: Histories) -> Histories:
     """Every version of every config, by the config's id. `lengths` tells how many each has."""
     histories = {config: known[config] for config, length in lengths.items() if len(known.get(config, ())) == length}
     grown: dict[str, list[bytes]] = {config: [] for config in lengths if config not in histories}
-    rows = ConfigVersion.objects.filter(config__in=grown).order_by("config_id", "number").values_list("config_id", "body")
+    rows = ConfigVersion.objects.filter(config__in=list(grown)).order_by("config_id", "number").values_list("config_id", "body")
     for config, body in rows.iterator():
         grown[str(config)].append(orjson.dumps(body))
     return histories | grown
