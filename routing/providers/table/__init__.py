@@ -13,6 +13,7 @@ from keys.hashing import shown
 from routing.errors import InvalidRequest
 from routing.providers import options
 from routing.providers.base import Option, Provider
+from routing.providers.google import rows as google
 from routing.providers.table import china, clouds, first, gateways, inference, makers, servers
 
 _ROWS: tuple[Provider, ...] = (
@@ -23,6 +24,7 @@ _ROWS: tuple[Provider, ...] = (
     *china.ROWS,
     *gateways.ROWS,
     *servers.ROWS,
+    *google.ROWS,
 )
 
 PROVIDERS: dict[str, Provider] = {row.id: row for row in _ROWS}

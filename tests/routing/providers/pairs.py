@@ -32,11 +32,16 @@ def make_call(body: dict[str, Any], endpoint: str = Endpoint.CHAT, headers: dict
     )
 
 
+# Options that a row can do without in a virtual key, but not in a call.
+_GIVEN = {"vertex-ai": {"vertex_project_id": "sample", "vertex_region": "global"}}
+
+
 def make_target(provider: str, **settings: Any) -> Target:
     """A target with everything that the row needs; a server without an address of its own stands at `OWN`."""
     row = find(provider)
     kinds = {"text": "sample", "url": "https://sample.example", "json": "{}"}
     options = {option.name: kinds[option.kind] for option in row.options if option.required or option.name in row.placeholders}
+    options |= _GIVEN.get(row.id, {})
     settings = {"path": "config", "base_url": row.base_url or OWN, "api_key": KEY, "options": options, **settings}
     return Target(provider=row, **settings)
 
