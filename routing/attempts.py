@@ -24,8 +24,9 @@ from routing.errors import (
     UpstreamInvalid,
     UpstreamTimeout,
 )
-from routing.providers import adapters, passed_on, raw
+from routing.providers import adapters, passed_on
 from routing.providers.base import StreamTranslator
+from routing.providers.body import Bytes
 from routing.upstream import UpstreamResponse
 
 if TYPE_CHECKING:
@@ -42,8 +43,12 @@ _jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
 async def run(exchange: Exchange, gateway: Gateway) -> Reply:
     """The first answer that the strategy accepts; of a stream, its first events have come. Raises the last target's error."""
-    walk = strategies.walk(exchange.plan.root)
-    target = next(walk)
+    context = strategies.Context(exchange.call)
+    walk = strategies.walk(exchange.plan.root, context)
+    try:
+        target = next(walk)
+    except StopIteration:
+        raise _nobody_left(context) from None
     while True:
         exchange.target = target
         reply: Reply | None = None
@@ -61,6 +66,15 @@ async def run(exchange: Exchange, gateway: Gateway) -> Reply:
             return reply
         if reply is not None and not isinstance(reply.body, bytes):
             await reply.body.aclose()
+
+
+def _nobody_left(context: strategies.Context) -> GatewayError:
+    """The error of a call that no target may take."""
+    return InvalidRequest(
+        "No target takes this call: " + "; ".join(f"{step.target.path}: {step.reason}" for step in context.skipped) + ".",
+        param="config",
+        code="no_target",
+    )
 
 
 async def _with_retries(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
@@ -176,7 +190,7 @@ async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
             return Reply(200, answer.body, headers, answer.usage, answer.model)
         translator = dialect.stream(call, target)
         status = 200
-        if isinstance(translator, raw.Bytes):
+        if isinstance(translator, Bytes):
             status = response.status
             headers |= translator.begin(response.headers)
         pieces = response.chunks()

@@ -8,17 +8,21 @@ import random
 
 import pytest
 
-from routing.call import Outcome, Target
+from routing.call import Call, Outcome, Target
 from routing.errors import InvalidRequest, ProviderError, UpstreamTimeout, UpstreamUnreachable
 from routing.plan import Branch
 from routing.providers import table
-from routing.strategies import walk
+from routing.strategies import Context, explain, walk
 
 MOCK = table.find("mock")
 
 
-def target(name):
-    return Target(name, MOCK, MOCK.base_url)
+def call(body=None, metadata=None):
+    return Call("id", "chat/completions", body or {}, b"", {}, "trace", metadata or {}, 0.0, 0)
+
+
+def target(name, **fields):
+    return Target(name, MOCK, MOCK.base_url, **fields)
 
 
 def single(*children):
@@ -48,7 +52,7 @@ def outcome(status):
 
 def run(tree, outcomes, draw=lambda: 0.0):
     """The paths that were tried, and the last outcome."""
-    walking = walk(tree, draw)
+    walking = walk(tree, Context(call(), draw=draw))
     tried, answers = [], iter(outcomes)
     current = next(walking)
     while True:
@@ -121,7 +125,7 @@ def test_load_is_shared_by_weight(weights):
     random_numbers = random.Random(20260101)
     tree = balanced(*map(str, range(len(weights))), weights=weights)
     for _ in range(draws):
-        drawn[next(walk(tree, random_numbers.random)).path] += 1
+        drawn[next(walk(tree, Context(call(), draw=random_numbers.random))).path] += 1
     for index, weight in enumerate(weights):
         assert drawn[str(index)] / draws == pytest.approx(weight / sum(weights), abs=0.02)
         assert weight or str(index) not in drawn
@@ -131,7 +135,7 @@ def test_load_is_shared_by_weight(weights):
 @pytest.mark.parametrize("weights", [(0, 0.1, 0.7, 0), (0, 1e-300, 0), (0.1,) * 10, (0, 5e-324)])
 def test_no_draw_ever_falls_on_weight_zero(weights, draw):
     tree = balanced(*map(str, range(len(weights))), weights=weights)
-    assert weights[int(next(walk(tree, lambda: draw)).path)] > 0
+    assert weights[int(next(walk(tree, Context(call(), draw=lambda: draw))).path)] > 0
 
 
 def test_one_draw_a_request_and_no_failover_to_siblings():
@@ -142,4 +146,4 @@ def test_one_draw_a_request_and_no_failover_to_siblings():
 
 def test_draws_of_the_default_source_differ():
     tree = balanced("a", "b")
-    assert {next(walk(tree)).path for _ in range(100)} == {"a", "b"}
+    assert {next(walk(tree, Context(call()))).path for _ in range(100)} == {"a", "b"}
