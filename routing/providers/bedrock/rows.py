@@ -1,0 +1,38 @@
+"""AWS's row."""
+
+from __future__ import annotations
+
+from routing.call import Endpoint
+from routing.providers.auth import no_auth
+from routing.providers.base import Option, Provider
+from routing.providers.bedrock import BedrockDialect
+from routing.providers.bedrock.credentials import authorise
+
+ROWS = (
+    # No key in the usual sense: the signer says what is missing.
+    Provider(
+        id="bedrock",
+        label="AWS Bedrock",
+        base_url="https://bedrock-runtime.{aws_region}.amazonaws.com",
+        dialect=BedrockDialect(),
+        auth=no_auth,
+        signer=authorise,
+        needs_key=False,
+        supports=frozenset({Endpoint.CHAT, Endpoint.EMBEDDINGS}),
+        aliases=("aws-bedrock", "amazon-bedrock"),
+        price_id="aws",
+        options=(
+            Option("aws_region", default="us-east-1"),
+            Option("aws_access_key_id"),
+            Option("aws_secret_access_key", secret=True),
+            Option("aws_session_token", secret=True),
+            Option("aws_auth_type"),
+            Option("aws_role_arn"),
+            Option("aws_external_id", secret=True),
+            Option("aws_sts_endpoint", kind="url", destination=True),
+            Option("anthropic_beta"),
+            Option("anthropic_version"),
+        ),
+        source="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
+    ),
+)

@@ -1,0 +1,67 @@
+"""Tools and the choice among them as Converse's toolConfig."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from routing.call import Json
+from routing.errors import InvalidRequest, Unsupported
+from routing.providers.bedrock.messages import cache_point
+from routing.providers.wishes import Wishes
+
+
+def tool_config(body: Json, turns: list[Json], wishes: Wishes) -> Json | None:
+    """The toolConfig; None where there are no tools. Raises `Unsupported` or `InvalidRequest` with the tool's path."""
+    tools = body.get("tools")
+    if tools is None or tools == []:
+        return None
+    if not isinstance(tools, list):
+        raise InvalidRequest("tools must be a list.", param="tools")
+    if body.get("parallel_tool_calls") is False:
+        wishes.refuse("parallel_tool_calls")
+    choice = body.get("tool_choice")
+    if choice == "none":
+        if not any(block.keys() & {"toolUse", "toolResult"} for turn in turns for block in turn["content"]):
+            # A model that sees no tools calls none.
+            return None
+        wishes.refuse("tool_choice", f"{wishes.label} cannot forbid calls in a conversation that already has some.")
+        choice = None
+    config: Json = {"tools": [block for index, tool in enumerate(tools) for block in _tool(tool, f"tools[{index}]", wishes)]}
+    if choice is not None:
+        config["toolChoice"] = _choice(choice, wishes.label)
+    return config
+
+
+def _tool(tool: Any, path: str, wishes: Wishes) -> list[Json]:
+    """A tool and the cache point behind it. The vendor's own entries (toolSpec, systemTool, cachePoint) pass as they are."""
+    if not isinstance(tool, dict):
+        raise InvalidRequest(f"{path} must be an object.", param=path)
+    if "type" not in tool and len(tool) == 1 and tool.keys() <= {"toolSpec", "systemTool", "cachePoint"}:
+        return [tool]
+    if tool.get("type", "function") != "function":
+        raise Unsupported(f"{wishes.label} has only tools that are functions.", param=f"{path}.type")
+    function = tool.get("function")
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        raise InvalidRequest(f"{path}.function must have a name.", param=f"{path}.function.name")
+    parameters = function.get("parameters")
+    schema = {"type": "object", **parameters} if isinstance(parameters, dict) else {"type": "object"}
+    spec: Json = {"name": function["name"], "inputSchema": {"json": schema}}
+    if function.get("description"):
+        spec["description"] = function["description"]
+    if function.get("strict") is True:
+        spec["strict"] = True
+    return [{"toolSpec": spec}, *(cache_point(tool) or cache_point(function))]
+
+
+def _choice(choice: Any, label: str) -> Json:
+    if choice == "auto":
+        return {"auto": {}}
+    if choice in ("required", "any"):
+        return {"any": {}}
+    if isinstance(choice, dict):
+        function = choice.get("function")
+        if choice.get("type") == "function" and isinstance(function, dict) and isinstance(function.get("name"), str):
+            return {"tool": {"name": function["name"]}}
+        if len(choice) == 1 and choice.keys() <= {"auto", "any", "tool"}:
+            return dict(choice)
+    raise Unsupported(f"{label} cannot express this tool_choice.", param="tool_choice")
