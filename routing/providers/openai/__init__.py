@@ -9,17 +9,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
-from routing.call import Answer, Call, Endpoint, Json, Target, UpstreamRequest
-from routing.errors import ProviderError
+from routing.call import Answer, Call, Endpoint, Json, Target, Upload, UpstreamRequest, Usage
+from routing.errors import NotFound, ProviderError
 from routing.providers import failures, outgoing
+from routing.providers.base import StreamTranslator
+from routing.providers.body import Bytes
+from routing.providers.openai import answers
+from routing.providers.openai.events import MaybeEvents, TypedEvents
 from routing.providers.openai.stream import PassThrough
-from routing.providers.openai.usage import read_usage
 
-# The list that an answer of each endpoint must have.
-_LIST_OF: dict[str, str] = {Endpoint.CHAT: "choices", Endpoint.COMPLETIONS: "choices", Endpoint.EMBEDDINGS: "data"}
+# Without a model these mean nothing. Others have a vendor's own default, or none at all.
+_WITH_MODEL = frozenset(
+    (
+        *(Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.MESSAGES, Endpoint.COUNT_TOKENS),
+        *(Endpoint.SPEECH, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS, Endpoint.RERANK),
+    )
+)
+# What a config says of a model's parameters is not for these.
+_WITHOUT_PARAMETERS = frozenset({Endpoint.FILES, Endpoint.BATCHES})
+_DRAWN = frozenset({Endpoint.IMAGES, Endpoint.IMAGE_EDITS})
+_HEARD = frozenset({Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS})
+# The formats in which a transcript is no JSON.
+_TEXT_FORMATS = frozenset({"text", "srt", "vtt"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +54,24 @@ class OpenAIDialect:
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The caller's own bytes, unless an override, the usage of a stream or a setting of the dialect changes them.
 
-        Raises `InvalidRequest` for a call without a model.
+        Raises `InvalidRequest` for a call that needs a model and has none.
         """
-        body = outgoing.merged(call, target)
-        outgoing.require_model(body, target)
-        body = self._adapted(body)
+        if call.path and not call.raw:
+            return self._bodiless(call, target)
+        body = self._parameters(call, target)
         if _adds_usage(call, target, body):
             options = body.get("stream_options")
             body = {**body, "stream_options": {**(options or {}), "include_usage": True}}
-        headers = outgoing.headers(call, target)
-        if self.trace_header is not None:
-            headers[self.trace_header] = call.trace_id
-        return UpstreamRequest(
-            url=outgoing.url(target, self.paths.get(call.endpoint, call.endpoint)),
-            headers=headers,
-            body=call.raw if body is call.body else orjson.dumps(body),
-        )
+        content: bytes | Upload = call.raw if body is call.body else orjson.dumps(body)
+        headers = self._headers(call, target)
+        if call.upload is not None:
+            content = call.upload if body is call.body else call.upload.edited(outgoing.changes(call.body, body))
+            headers["content-type"] = call.upload.content_type
+        return UpstreamRequest(self._url(call, target), headers, content, call.method)
 
     def streams(self, call: Call, target: Target) -> bool:
-        """An event stream where the caller asked for one."""
-        return call.stream
+        """An event stream where the caller asked for one; audio, files and transcripts that are no JSON as bytes."""
+        return call.stream or call.endpoint == Endpoint.SPEECH or _wants_bytes(call, target) or "stream=true" in call.query
 
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
         """The vendor's bytes, untouched. Raises `UpstreamInvalid` where they are not the endpoint's object."""
@@ -66,22 +79,67 @@ class OpenAIDialect:
             parsed = orjson.loads(body)
         except orjson.JSONDecodeError:
             raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
-        if not isinstance(parsed, dict):
-            raise failures.invalid(target, "the answer is not a JSON object", body)
-        expected = _LIST_OF[call.endpoint]
-        if not isinstance(parsed.get(expected), list):
-            what = "the answer is an error" if parsed.get("error") else f"the answer has no list `{expected}`"
-            raise failures.invalid(target, what, body)
+        if (complaint := answers.complaint(call, parsed)) is not None:
+            raise failures.invalid(target, complaint, body)
         model = parsed.get("model")
-        return Answer(body=body, usage=read_usage(parsed), model=model if isinstance(model, str) else None)
+        return Answer(body=body, usage=answers.usage(call, parsed), model=model if isinstance(model, str) else None)
 
-    def stream(self, call: Call, target: Target) -> PassThrough:
-        """A reader that gives the vendor's events on as they are."""
-        return PassThrough(target, drop_usage=_adds_usage(call, target, outgoing.merged(call, target)))
+    def stream(self, call: Call, target: Target) -> StreamTranslator:
+        """A reader that gives the vendor's events, or its bytes, on as they are."""
+        if call.endpoint in (Endpoint.CHAT, Endpoint.COMPLETIONS):
+            return PassThrough(target, drop_usage=_adds_usage(call, target, outgoing.merged(call, target)))
+        if _wants_bytes(call, target):
+            kept = bool(call.path)  # a file may be empty and may hold anything, what a model makes may not
+            return Bytes(target, typed=True, needed=not kept, usage=Usage() if kept else None)
+        if call.endpoint in _HEARD:
+            return MaybeEvents(target)
+        images = str(call.body.get("n")) if call.endpoint in _DRAWN else ""
+        return TypedEvents(target, parts=int(images) if images.isdecimal() else 1)
 
     def error(self, target: Target, status: int, body: bytes) -> ProviderError:
         """The vendor's error with its status kept."""
         return failures.provider_error(target, status, body)
+
+    def _bodiless(self, call: Call, target: Target) -> UpstreamRequest:
+        """A call for something that the vendor keeps. The output of a batch is asked for in two steps."""
+        headers = self._headers(call, target)
+        del headers["content-type"]
+        url = self._url(call, target)
+        if call.endpoint != Endpoint.BATCHES or not call.path.endswith("/output"):
+            return UpstreamRequest(url, headers, b"", call.method)
+
+        def then(body: bytes) -> UpstreamRequest:
+            file = _output_file(target, body)
+            files = self.paths.get(Endpoint.FILES, Endpoint.FILES)
+            return UpstreamRequest(outgoing.url(target, f"{files}/{quote(file, safe='')}/content"), headers, b"", "GET")
+
+        return UpstreamRequest(url.removesuffix("/output"), headers, b"", "GET", then)
+
+    def _parameters(self, call: Call, target: Target) -> Json:
+        """The parameters as the vendor gets them; the caller's own object where nothing differs."""
+        if call.endpoint in _WITHOUT_PARAMETERS or not call.body:
+            return call.body
+        body = outgoing.merged(call, target)
+        if call.endpoint in _WITH_MODEL:
+            outgoing.require_model(body, target)
+        elif body.get("model") == outgoing.PLACEHOLDER:
+            body = {name: value for name, value in body.items() if name != "model"}
+        return self._adapted(body)
+
+    def _headers(self, call: Call, target: Target) -> dict[str, str]:
+        headers = outgoing.headers(call, target)
+        if self.trace_header is not None:
+            headers[self.trace_header] = call.trace_id
+        if _wants_bytes(call, target):
+            headers["accept"] = "*/*"
+        return headers
+
+    def _url(self, call: Call, target: Target) -> str:
+        path = self.paths.get(call.endpoint, call.endpoint)
+        if not call.path:
+            return outgoing.url(target, path)
+        url = outgoing.url(target, path + call.path.removeprefix(call.endpoint))
+        return f"{url}?{call.query}" if call.query else url
 
     def _adapted(self, body: Json) -> Json:
         """`body` in the vendor's words; the same object where nothing differs, which is what lets the bytes pass through."""
@@ -105,7 +163,32 @@ def _adds_usage(call: Call, target: Target, body: Json) -> bool:
 
     Options that are no object are left for the vendor to refuse.
     """
-    if not call.stream or not target.provider.stream_usage or call.endpoint == Endpoint.EMBEDDINGS:
+    if not call.stream or not target.provider.stream_usage or call.endpoint not in (Endpoint.CHAT, Endpoint.COMPLETIONS):
         return False
     options = body.get("stream_options")
     return options is None or (isinstance(options, dict) and options.get("include_usage") is not True)
+
+
+def _wants_bytes(call: Call, target: Target) -> bool:
+    """Whether the answer is neither JSON nor an event stream in the end of ours: audio, a file, a transcript as text."""
+    if call.endpoint == Endpoint.SPEECH:
+        return outgoing.merged(call, target).get("stream_format") != "sse"
+    if call.endpoint in _HEARD:
+        return not call.stream and outgoing.merged(call, target).get("response_format") in _TEXT_FORMATS
+    return (call.endpoint == Endpoint.FILES and call.path.endswith("/content")) or (
+        call.endpoint == Endpoint.BATCHES and call.path.endswith("/output")
+    )
+
+
+def _output_file(target: Target, body: bytes) -> str:
+    """The id of a batch's output file. Raises `NotFound` where the batch has none (yet)."""
+    try:
+        batch = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise failures.invalid(target, "the batch is not JSON", body) from None
+    if not isinstance(batch, dict) or "status" not in batch:
+        raise failures.invalid(target, "the answer is no batch", body)
+    file = batch.get("output_file_id")
+    if not isinstance(file, str) or not file:
+        raise NotFound(f"The batch has no output: its status is {str(batch['status'])[:50]}.", code="batch_without_output")
+    return file

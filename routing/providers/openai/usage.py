@@ -25,7 +25,7 @@ def usage_classes(usage: dict[str, Any]) -> Usage | None:
     reasoning on top instead: it shows in ``total_tokens``.
     """
     if usage.get("prompt_tokens") is None and usage.get("completion_tokens") is None:
-        return None
+        return _newer(usage)
     prompt, completion = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     inside, outside = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
     # The second spelling is DeepSeek's, which has no details.
@@ -45,6 +45,38 @@ def usage_classes(usage: dict[str, Any]) -> Usage | None:
         output_tokens=completion - reasoning - audio_out,
         reasoning_tokens=reasoning,
         audio_output_tokens=audio_out,
+    )
+
+
+def read_total(data: dict[str, Any]) -> Usage | None:
+    """The usage of a call whose answer uses no tokens, from a vendor that says nothing but the total."""
+    usage = data.get("usage")
+    total = _count(usage, "total_tokens") if isinstance(usage, dict) else 0
+    return Usage(input_tokens=total) if total else None
+
+
+def _newer(usage: dict[str, Any]) -> Usage | None:
+    """The usage of later endpoints (responses, images, transcripts, realtime), and Anthropic's, which have other names.
+
+    Anthropic counts cached tokens beside the input, the others inside it.
+    """
+    if usage.get("input_tokens") is None and usage.get("output_tokens") is None:
+        return None
+    read, written = _count(usage, "cache_read_input_tokens"), _count(usage, "cache_creation_input_tokens")
+    if read or written:
+        return Usage(
+            input_tokens=_count(usage, "input_tokens"),
+            cache_read_tokens=read,
+            cache_write_tokens=written,
+            output_tokens=_count(usage, "output_tokens"),
+        )
+    return usage_classes(
+        {
+            "prompt_tokens": usage.get("input_tokens") or 0,
+            "completion_tokens": usage.get("output_tokens") or 0,
+            "prompt_tokens_details": usage.get("input_tokens_details") or usage.get("input_token_details"),
+            "completion_tokens_details": usage.get("output_tokens_details") or usage.get("output_token_details"),
+        }
     )
 
 
