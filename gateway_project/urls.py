@@ -18,6 +18,6 @@ urlpatterns = [
     path("ready", health.ready),
     path("v1/", include(api)),
     path("", include(api)),
-    re_path(r"^v1(/|$)", UnknownRouteView.as_view()),
+    re_path(r"^/*v1(/|$)", UnknownRouteView.as_view()),
     path("", include("gateway_project.console_urls")),
 ]

@@ -1,4 +1,4 @@
-"""`GET /v1/models`: what the caller can reach."""
+"""`GET /v1/models` and `GET /v1/models/<name>`: what the caller can reach."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def models(caller: Caller, snapshot: Snapshot) -> list[Json]:
     if caller.is_anonymous:
         providers = set()
     return [_model(name, provider) for provider in sorted(providers) for name in _names(provider)]
+
+
+def find(name: str, caller: Caller, snapshot: Snapshot) -> Json | None:
+    """The model of that name, of the first vendor that has it; None where the caller reaches none."""
+    return next((model for model in models(caller, snapshot) if model["id"] == name), None)
 
 
 def _names(provider: str) -> Iterable[str]:

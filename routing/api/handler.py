@@ -24,6 +24,7 @@ from routing import gateway as gateways
 from routing.api.arrival import Arrival, HungUp, Receive
 from routing.api.responses import EventStream
 from routing.api.views import GatewayView
+from routing.errors import GatewayError
 
 Scope = dict[str, Any]
 Send = Callable[[Mapping[str, Any]], Awaitable[None]]
@@ -84,10 +85,13 @@ async def _send(response: HttpResponseBase, send: Send) -> None:
         await send(start)
         await send({"type": "http.response.body", "body": content})
         return
-    async with aclosing(response.events):
-        await send(start)
-        async for piece in response.events:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    try:
+        async with aclosing(response.events):
+            await send(start)
+            async for piece in response.events:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+    except GatewayError:
+        return  # without an end: the server breaks the connection off, and nobody takes a part for the whole
     await send({"type": "http.response.body"})
 
 

@@ -24,6 +24,7 @@ _VALUE_MAX = 1024
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = "application/json"
 _BODILESS = frozenset({"GET", "HEAD"})
+_TARGET_HEADERS = ("x-portkey-config", "x-portkey-provider", "x-portkey-virtual-key")
 # Endpoints whose callers send files.
 _FORMS = frozenset(
     {Endpoint.IMAGE_EDITS, Endpoint.IMAGE_VARIATIONS, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS, Endpoint.FILES}
@@ -69,7 +70,7 @@ def _path(scope: Mapping[str, Any]) -> str:
     """The path below ``/v1/``, percent signs as they came."""
     raw = scope.get("raw_path") or quote(scope["path"]).encode()
     path: str = raw.decode("latin1").removeprefix("/").removeprefix("v1/")
-    return path
+    return path.removeprefix("proxy/")
 
 
 def _check_path(path: str) -> None:
@@ -95,6 +96,11 @@ def read(request: HttpRequest, call: Call, caller: Caller, provider_key: str | N
         headers=_without_gateway_key(call.headers, provider_key),
         metadata=_metadata(call.headers, caller),
     )
+
+
+def names_a_target(headers: Mapping[str, str], caller: Caller | None) -> bool:
+    """Whether the call says where it is to go, or its key does."""
+    return any(headers.get(name) for name in _TARGET_HEADERS) or (caller is not None and caller.default_config is not None)
 
 
 def is_upload(call: Call) -> bool:

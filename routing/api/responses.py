@@ -9,8 +9,8 @@ import orjson
 from django.http import HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from routing.call import Json, Reply
-from routing.errors import BodyTooLarge, GatewayError, UpstreamError
+from routing.call import Endpoint, Json, Reply
+from routing.errors import BodyTooLarge, GatewayError, ProviderError, UpstreamError
 from routing.exchange import Exchange
 from routing.providers import adapters
 
@@ -21,15 +21,20 @@ def success(reply: Reply, exchange: Exchange) -> HttpResponseBase:
     headers = {**reply.headers, **exchange.headers()}
     if isinstance(reply.body, bytes):
         return HttpResponse(reply.body, content_type="application/json", status=reply.status, headers=headers)
-    headers["cache-control"] = "no-cache"
-    headers["x-accel-buffering"] = "no"  # proxies that buffer by default would hold tokens back
-    return EventStream(Events(reply, exchange.call.endpoint), content_type=_EVENT_STREAM, status=reply.status, headers=headers)
+    content_type = headers.pop("content-type", _EVENT_STREAM)
+    if content_type.startswith("text/event-stream"):
+        headers["cache-control"] = "no-cache"
+        headers["x-accel-buffering"] = "no"  # proxies that buffer by default would hold tokens back
+    else:
+        headers["x-content-type-options"] = "nosniff"  # a provider's file is no page of ours
+    return EventStream(Events(reply, exchange.call.endpoint), content_type=content_type, status=reply.status, headers=headers)
 
 
 class Events:
     """The stream, and where it breaks an error event in place of its end, so that nobody takes a part for the whole.
 
-    No generator, because closing it must close the stream even where nobody has begun to read.
+    Bytes of another kind can hold no error: it is raised, and the server must break the connection off. No generator, because
+    closing it must close the stream even where nobody has begun to read.
     """
 
     def __init__(self, reply: Reply, endpoint: str) -> None:
@@ -37,6 +42,9 @@ class Events:
         self._pieces: AsyncGenerator[bytes] = reply.body
         self._reply = reply
         self._endpoint = endpoint
+        # Of a call that passes through, the events are the provider's own.
+        given = reply.headers.get("content-type", _EVENT_STREAM)
+        self._tells = endpoint != Endpoint.PROXY and given.startswith("text/event-stream")
 
     def __aiter__(self) -> Events:
         return self
@@ -45,6 +53,8 @@ class Events:
         try:
             return await anext(self._pieces)
         except GatewayError as error:
+            if not self._tells:
+                raise
             # And then the generator has ended.
             return adapters.error_event(self._endpoint, error, self._reply.translator)
 
@@ -71,5 +81,8 @@ def failure(error: GatewayError, exchange: Exchange) -> HttpResponse:
         headers["x-portkey-gateway-exception"] = "true"
     if isinstance(error, BodyTooLarge):
         headers["connection"] = "close"  # the rest of the body is not read
+    if isinstance(error, ProviderError) and error.content is not None:  # the provider's words, to a caller who speaks them
+        content_type = error.content_type or "application/octet-stream"
+        return HttpResponse(error.content, content_type=content_type, status=error.status, headers=headers)
     body = orjson.dumps(adapters.error_body(exchange.call.endpoint, error))
     return HttpResponse(body, content_type="application/json", status=error.status, headers=headers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from routing.api.views import ModelCallView, ModelsView
+from routing.api.views import ModelCallView, ModelsView, ModelView, ProxyView
 from routing.call import Endpoint
 
 # Calls whose route is their endpoint. All are POST.
@@ -52,4 +52,6 @@ model_calls: list[URLPattern] = [
         for route, endpoint, methods in _RESOURCES
     ),
     path("models", ModelsView.as_view()),
+    path("models/<path:name>", ModelView.as_view()),
+    path("proxy/<path:path>", ProxyView.as_view()),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
 from django.http import HttpRequest
@@ -17,6 +18,7 @@ from routing.api import catalog, incoming, responses
 from routing.api.arrival import Arrival, HungUp
 from routing.api.authentication import GatewayKeyAuthentication
 from routing.api.uploads import Received
+from routing.call import Call, Endpoint
 from routing.errors import GatewayError, InternalError, MethodNotAllowed, NotFound
 from routing.exchange import Exchange
 from routing.gateway import Gateway
@@ -113,13 +115,47 @@ class ModelsView(GatewayView):
         return responses.document({"object": "list", "data": models}, self.exchange)
 
 
-class UnknownRouteView(GatewayView):
-    """Whatever else is called below `/v1`."""
+class ModelView(ModelCallView):
+    """One model: ours to tell where the caller's virtual keys reach it, else the provider's that the call names."""
+
+    endpoint = Endpoint.PROXY
+    methods = frozenset({"GET", "DELETE"})
+    resource = True
+
+    async def answer(self) -> HttpResponseBase:
+        call, name = self.exchange.call, unquote(self.exchange.call.path.removeprefix("models/"))
+        if call.method == "GET" and (model := catalog.find(name, self.exchange.caller, self.gateway.snapshot)) is not None:
+            pipeline.answered(self.exchange, self.gateway)
+            return responses.document(model, self.exchange)
+        if not incoming.names_a_target(call.headers, self.exchange.caller):
+            raise NotFound(f"The model {name[:100]!r} does not exist or cannot be reached.", code="model_not_found")
+        return await super().answer()
+
+
+class ProxyView(ModelCallView):
+    """A call below ``/v1/proxy``: it goes to the provider as it is."""
+
+    endpoint = Endpoint.PROXY
+    methods = PASSED_THROUGH
+    resource = True
+
+
+class UnknownRouteView(ProxyView):
+    """Whatever else is called below `/v1`: the provider's, where the call names one, and else an unknown route."""
 
     async def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]
         gateway = await gateways.current()
-        call = incoming.begin(request, self.endpoint)
+        call = incoming.begin(request, "")
+        if request.method in PASSED_THROUGH and request.path.startswith("/v1/") and self._has_target(call, gateway):
+            return await super().dispatch(request, *args, **kwargs)
         exchange = Exchange(call, Caller(gateway.snapshots.default_workspace_id))
         error = NotFound(f"Unknown route: {request.method} {request.path}. The README lists the routes.", code="unknown_route")
         pipeline.fail(exchange, error, gateway)
         return responses.failure(error, exchange)
+
+    def _has_target(self, call: Call, gateway: Gateway) -> bool:
+        try:
+            caller, _ = GatewayKeyAuthentication().identify(call, gateway)
+        except GatewayError:
+            caller = None  # who names a target is told what is wrong with the key
+        return incoming.names_a_target(call.headers, caller)
