@@ -17,10 +17,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from keys import guesses, policy
-from keys.models import ApiKey, VirtualKey
+from keys.models import ApiKey
 from routing.errors import InvalidRequest
 from routing.models import Config
-from routing.providers import table
 
 # What the actions refuse, in the words of a form; anything else is shown as the action says it.
 _REFUSALS: dict[str, str | Promise] = {
@@ -58,12 +57,16 @@ class ConsoleForm(forms.Form):
     def refuse(self, error: InvalidRequest) -> None:
         """Shows what an action refused beside the field that it speaks of, or above the form."""
         path = error.param or ""
-        name = next(
-            (field for start, field in self.targets.items() if path == start or path.startswith((f"{start}.", f"{start}["))),
-            path,
-        )
+        name = self.field_of(path)
         message = _REFUSALS.get(error.code) or error.message.removeprefix(f"{path}: ")
         self.add_error(name if name in self.fields else None, str(message))
+
+    def field_of(self, path: str) -> str:
+        """The name of the field that a path speaks of."""
+        starts = (
+            field for start, field in self.targets.items() if path == start or path.startswith((f"{start}.", f"{start}["))
+        )
+        return next(starts, path)
 
 
 class LoginForm(AuthenticationForm):
@@ -101,80 +104,6 @@ class LoginForm(AuthenticationForm):
             raise
         guesses.forget(address, account)
         return cleaned
-
-
-class VirtualKeyForm(ConsoleForm):
-    """A new virtual key."""
-
-    targets: ClassVar = {"options.custom_host": "custom_host"}
-
-    name = forms.CharField(
-        label=_("Name"), max_length=150, widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"})
-    )
-    provider = forms.ChoiceField(label=_("Provider"), choices=lambda: [(row.id, row.label) for row in table.PROVIDERS.values()])
-    key = forms.CharField(
-        label=_("Provider's key"),
-        required=False,
-        strip=True,
-        help_text=_("Kept encrypted in the vault and never shown again. The mock provider needs none."),
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "spellcheck": "false"}),
-    )
-    custom_host = forms.CharField(
-        label=_("Base URL"),
-        required=False,
-        max_length=1000,
-        help_text=_("Only for a server of your own or a proxy, with the version path: https://host.example/v1"),
-        widget=forms.URLInput(attrs={"autocomplete": "off"}),
-    )
-    note = forms.CharField(label=_("Note"), required=False, max_length=1000, widget=forms.Textarea(attrs={"rows": 2}))
-    slug = forms.SlugField(
-        label=_("Slug"),
-        required=False,
-        max_length=100,
-        help_text=_("What applications and configs call it by. Made from the name when empty; it cannot be changed later."),
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-
-    def values(self) -> dict[str, Any]:
-        """The fields as `create_virtual_key` takes them."""
-        data = self.cleaned_data
-        options = {"custom_host": data["custom_host"]} if data["custom_host"] else {}
-        chosen = {name: data[name] for name in ("name", "provider", "key", "note")}
-        return {**chosen, "slug": data["slug"] or None, "options": options}
-
-
-class VirtualKeyEditForm(ConsoleForm):
-    """What can be changed of a virtual key. An empty key leaves the stored one."""
-
-    targets: ClassVar = {"options.custom_host": "custom_host"}
-
-    name = forms.CharField(label=_("Name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"}))
-    note = forms.CharField(label=_("Note"), required=False, max_length=1000, widget=forms.Textarea(attrs={"rows": 2}))
-    key = forms.CharField(
-        label=_("New key"),
-        required=False,
-        help_text=_("Leave it empty to keep the stored key. A new one is used from the next call on."),
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password", "spellcheck": "false"}),
-    )
-    custom_host = forms.CharField(
-        label=_("Base URL"),
-        required=False,
-        max_length=1000,
-        help_text=_("Changing it needs the provider's key again, so that a stored key never goes to another host."),
-        widget=forms.URLInput(attrs={"autocomplete": "off"}),
-    )
-
-    @classmethod
-    def showing(cls, virtual_key: VirtualKey) -> VirtualKeyEditForm:
-        host = virtual_key.options.get("custom_host", "")
-        return cls(initial={"name": virtual_key.name, "note": virtual_key.note, "custom_host": host})
-
-    def changes(self, virtual_key: VirtualKey) -> dict[str, Any]:
-        """The fields as `update_virtual_key` takes them."""
-        data = self.cleaned_data
-        options = {**virtual_key.options, "custom_host": data["custom_host"]}
-        changes = {"name": data["name"], "note": data["note"], "options": options}
-        return {**changes, "key": data["key"]} if data["key"] else changes
 
 
 class ApiKeyForm(ConsoleForm):

@@ -18,8 +18,9 @@ from keys.admin_auth import SESSION_WORKSPACE
 from keys.console import Seat, page, paged, search
 from keys.console import console_context as console_context
 from keys.console import current_workspace as current_workspace
-from keys.forms import ApiKeyForm, LoginForm, VirtualKeyEditForm, VirtualKeyForm, is_admin_key
+from keys.forms import ApiKeyForm, LoginForm, is_admin_key
 from keys.models import ApiKey
+from keys.virtual_key_forms import VirtualKeyEditForm, VirtualKeyForm
 from routing.errors import Forbidden, InvalidRequest
 from routing.providers import table
 from routing.queries import list_configs
@@ -69,7 +70,7 @@ def virtual_keys(request: HttpRequest, seat: Seat) -> HttpResponse:
 @require_http_methods(_FORM_METHODS)
 @page("virtual_keys.create")
 def virtual_key_new(request: HttpRequest, seat: Seat) -> HttpResponse:
-    form = VirtualKeyForm(request.POST or None)
+    form = VirtualKeyForm(request.POST or None, provider=request.GET.get("provider", "")[:100])
     if form.is_valid():
         try:
             key = actions.create_virtual_key(workspace=seat.workspace, actor=seat.user, **form.values())
@@ -78,19 +79,20 @@ def virtual_key_new(request: HttpRequest, seat: Seat) -> HttpResponse:
         else:
             messages.success(request, _("The virtual key %(slug)s is ready to use.") % {"slug": key.slug})
             return redirect("console:virtual_keys")
-    return render(request, "console/virtual_keys/new.html", {"form": form}, status=422 if form.errors else 200)
+    context = {"form": form, "providers": sorted(table.PROVIDERS.values(), key=lambda row: row.label.casefold())}
+    return render(request, "console/virtual_keys/new.html", context, status=422 if form.errors else 200)
 
 
 @require_http_methods(_FORM_METHODS)
 @page("virtual_keys.read")
 def virtual_key(request: HttpRequest, seat: Seat, slug: str) -> HttpResponse:
     key = queries.get_virtual_key(seat.workspace, slug)
-    form = VirtualKeyEditForm(request.POST) if request.method == "POST" else VirtualKeyEditForm.showing(key)
+    form = VirtualKeyEditForm(request.POST if request.method == "POST" else None, virtual_key=key)
     if request.method == "POST":
         _require(seat, "virtual_keys.update")
     if form.is_valid():
         try:
-            actions.update_virtual_key(key, actor=seat.user, **form.changes(key))
+            actions.update_virtual_key(key, actor=seat.user, **form.changes())
         except InvalidRequest as error:
             form.refuse(error)
         else:

@@ -56,7 +56,7 @@ def test_a_virtual_key_is_stored_under_a_slug_of_its_name(owner: Client) -> None
     [
         ({"name": ""}, "name", "This field is required."),
         ({"key": ""}, "key", "This field is required."),
-        ({"provider": "nobody"}, "provider", "Select a valid choice. nobody is not one of the available choices."),
+        ({"provider": "nobody"}, "provider", "There is no such provider. Choose one from the list."),
         ({"slug": "Not A Slug"}, "slug", "Enter a valid “slug” consisting of letters, numbers, underscores or hyphens."),
     ],
 )
@@ -175,7 +175,7 @@ def test_revoking_asks_first_and_leaves_the_key_in_the_list(owner: Client, works
 def test_a_refused_config_names_the_place_and_keeps_the_text(owner: Client) -> None:
     body = '{"targets": [{"provider": "mock", "retryy": 1}]}'
     answer = owner.post("/console/new-config", {"name": "Main", "body": body, "comment": ""})
-    assert answer.context["form"].refused_path == "targets[0].retryy"
+    assert answer.context["form"].fault.path == "targets[0].retryy"
     assert "did you mean" in _errors(answer)["body"][0]
     assert "retryy" in answer.content.decode()
 
