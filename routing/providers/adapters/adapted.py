@@ -13,13 +13,15 @@ from routing.errors import GatewayError, ProviderError, Unsupported
 from routing.providers import failures, outgoing
 from routing.providers.adapters.blocks import Block, Said, read_chunk, read_completion
 from routing.providers.base import Dialect, StreamTranslator
+from routing.providers.wishes import Wishes
 
 
 class Adapter(Protocol):
     """What one API of callers needs to be served by chat completions."""
 
-    def as_chat(self, body: Json, target: Target) -> Json:
-        """The call as a chat. Raises `Unsupported` or `InvalidRequest` with the path of the field in the caller's words."""
+    def as_chat(self, body: Json, target: Target, wishes: Wishes) -> Json:
+        """The call as a chat. Raises `Unsupported` or `InvalidRequest` with the path of the field in the caller's words;
+        what is left out instead is told to `wishes`."""
         ...
 
     def whole(self, said: Said, call: Call, target: Target, usage: Usage | None) -> bytes:
@@ -44,7 +46,9 @@ class Adapted:
 
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The call in the provider's words, by way of a chat."""
-        return self.inner.request(self._chat(call, target), _plain(target))
+        wishes = Wishes(target)
+        request = self.inner.request(self._chat(call, target, wishes), _plain(target))
+        return replace(request, dropped=(*wishes.dropped, *request.dropped))
 
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
         """The provider's answer in the caller's words."""
@@ -60,10 +64,10 @@ class Adapted:
         """The provider's error; the edge puts it into the shape of the caller's API (`error_body`)."""
         return self.inner.error(target, status, body)
 
-    def _chat(self, call: Call, target: Target) -> Call:
+    def _chat(self, call: Call, target: Target, wishes: Wishes | None = None) -> Call:
         if call.path or call.method != "POST":
             raise Unsupported(f"{target.provider.id} keeps no {call.endpoint}.", param="model", code="unsupported_endpoint")
-        body = self.adapter.as_chat(outgoing.merged(call, target), target)
+        body = self.adapter.as_chat(outgoing.merged(call, target), target, wishes or Wishes(target))
         return replace(call, endpoint=Endpoint.CHAT, path="", query="", body=body, raw=orjson.dumps(body))
 
 

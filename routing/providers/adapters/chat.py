@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from routing.call import Json, Target
 from routing.errors import InvalidRequest, Unsupported
+from routing.providers.base import Provider
+from routing.providers.wishes import Wishes
 
 # OpenAI takes no longer name of a user.
 _MOST_USER_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whom a chat is written for. `blocks`: its dialect reads `content_blocks` and `cache_control` of a chat's messages."""
+
+    provider: Provider
+    blocks: bool
+    wishes: Wishes
+
+    def refuse(self, what: str, path: str, advice: str = "") -> None:
+        """Refuses what a chat has no words for, unless the target leaves such things out."""
+        self.wishes.refuse(path, str(refused(self, what, path, advice)))
+
+
+def reader(target: Target, model: Any, wishes: Wishes) -> Reader:
+    """The target's, for a model. A dialect that reads blocks says so by a method `takes_blocks` of the model's name."""
+    asks = getattr(target.provider.dialect, "takes_blocks", None)
+    return Reader(target.provider, asks is not None and isinstance(model, str) and bool(asks(model)), wishes)
 
 
 class Conversation:
@@ -73,6 +96,11 @@ def collapsed(parts: list[Json]) -> str | list[Json]:
     return parts[0]["text"] if len(parts) == 1 and parts[0].keys() == {"type", "text"} else parts
 
 
+def named(words: Mapping[str, str], value: Any) -> str | None:
+    """The word for a value; None for one that is not among them, whatever its type."""
+    return words.get(value) if isinstance(value, str) else None
+
+
 def text_part(text: Any, path: str) -> Json:
     if not isinstance(text, str):
         raise InvalidRequest(f"{path} must be a text.", param=path)
@@ -103,17 +131,12 @@ def a_name(value: Any, path: str) -> str:
     return value
 
 
-def refuse(target: Target, what: str, path: str, advice: str = "") -> Unsupported:
-    """The error for what a chat has no words for."""
+def refused(reader: Reader, what: str, path: str, advice: str = "") -> Unsupported:
+    """The error for a part of the conversation that a chat has no words for, which cannot be left out."""
     return Unsupported(
-        f"{target.provider.label} is called through chat completions, which have no {what}.{advice and ' ' + advice}",
+        f"{reader.provider.label} is called through chat completions, which have no {what}.{advice and ' ' + advice}",
         param=path,
     )
-
-
-def takes_blocks(target: Target) -> bool:
-    """Whether the target's dialect reads `content_blocks` and `cache_control` of a chat's messages."""
-    return bool(getattr(target.provider.dialect, "takes_blocks", False))
 
 
 def user_name(value: Any, path: str, digest: Any) -> str:

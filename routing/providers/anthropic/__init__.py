@@ -22,12 +22,11 @@ _NATIVE = frozenset({Endpoint.MESSAGES, Endpoint.COUNT_TOKENS})
 
 
 class AnthropicDialect:
-    """Chat and the vendor's own API: it has no embeddings, and text completions are long gone from its models.
+    """Chat and the vendor's own API: it has no embeddings, and text completions are long gone from its models."""
 
-    `takes_blocks`: a chat's messages may hold `content_blocks` and `cache_control`.
-    """
-
-    takes_blocks = True
+    def takes_blocks(self, model: str) -> bool:
+        """A chat's messages may hold `content_blocks` and `cache_control`."""
+        return True
 
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The call as a Messages request. Raises `Unsupported` or `InvalidRequest` with the path of the field."""

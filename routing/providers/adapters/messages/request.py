@@ -12,7 +12,7 @@ Translated:
 
 Left out, because the answer is as good without them: cache_control, context_management, diagnostics, and the vendor's version
 and beta flags. Refused: what runs on the vendor's side, and what cannot be said in a chat. Everything else goes on as it is,
-so that parameters of the target's own (``top_k``, ``seed``) work.
+so that parameters of the reader's own (``top_k``, ``seed``) work.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from routing.call import Json, Target
+from routing.call import Json
 from routing.errors import InvalidRequest
-from routing.providers.adapters.chat import a_list, a_name, an_object, refuse, takes_blocks, user_name
+from routing.providers.adapters.chat import Reader, a_list, a_name, an_object, named, user_name
 from routing.providers.adapters.messages.turns import conversation
 
 _TRANSLATED = frozenset(
@@ -54,39 +54,40 @@ _TOOL_FIELDS = frozenset(
 )
 
 
-def chat(body: Json, target: Target) -> Json:
+def chat(body: Json, reader: Reader) -> Json:
     """The chat completion's parameters. Raises `Unsupported` or `InvalidRequest` with the path of the field."""
     for field, what in _REFUSED.items():
         if body.get(field):
-            raise refuse(target, what, field)
+            reader.refuse(what, field)
     if body.get("speed") not in (None, "standard"):
-        raise refuse(target, "choice of a speed", "speed")
+        reader.refuse("choice of a speed", "speed")
     out = {key: value for key, value in body.items() if key not in _TRANSLATED | _LEFT_OUT | _REFUSED.keys() | {"speed"}}
-    out["messages"] = conversation(body.get("system"), body.get("messages"), target)
+    out["messages"] = conversation(body.get("system"), body.get("messages"), reader)
     if (limit := body.get("max_tokens")) is not None:
         out["max_completion_tokens"] = limit
     if body.get("stop_sequences"):
         out["stop"] = body["stop_sequences"]
-    if tools := _tools(body.get("tools"), target):
+    if tools := _tools(body.get("tools"), reader):
         out["tools"] = tools
-        out |= _choice(body.get("tool_choice"), target)
+        out |= _choice(body.get("tool_choice"), reader)
     if metadata := an_object(body.get("metadata") or {}, "metadata"):
-        out |= _metadata(metadata, target)
+        out |= _metadata(metadata, reader)
     if (tier := body.get("service_tier")) is not None:
-        if tier not in _TIERS:
-            raise refuse(target, f"service tier {tier!r}", "service_tier")
-        out["service_tier"] = _TIERS[tier]
-    return out | _thinking(body, target) | _output(body, target)
+        if (known := named(_TIERS, tier)) is None:
+            reader.refuse(f"service tier {tier!r}", "service_tier")
+        else:
+            out["service_tier"] = known
+    return out | _thinking(body, reader) | _output(body, reader)
 
 
-def _metadata(metadata: Json, target: Target) -> Json:
+def _metadata(metadata: Json, reader: Reader) -> Json:
     for field in metadata.keys() - {"user_id"}:
-        raise refuse(target, f"metadata of the name {field}", f"metadata.{field}")
+        reader.refuse(f"metadata of the name {field}", f"metadata.{field}")
     user = metadata.get("user_id")
     return {} if user is None else {"user": user_name(user, "metadata.user_id", hashlib.sha256)}
 
 
-def _thinking(body: Json, target: Target) -> Json:
+def _thinking(body: Json, reader: Reader) -> Json:
     given = body.get("thinking")
     if given is None:
         return {}
@@ -94,7 +95,7 @@ def _thinking(body: Json, target: Target) -> Json:
     kind, budget = thinking.get("type"), thinking.get("budget_tokens")
     if kind not in ("enabled", "adaptive", "disabled"):
         raise InvalidRequest("thinking.type must be enabled, adaptive or disabled.", param="thinking.type")
-    if takes_blocks(target):
+    if reader.blocks:
         return {"thinking": thinking}
     if kind != "enabled":
         return {}
@@ -103,43 +104,50 @@ def _thinking(body: Json, target: Target) -> Json:
     return {"reasoning_effort": "low" if budget <= _LOW_TOKENS else "medium" if budget <= _MEDIUM_TOKENS else "high"}
 
 
-def _output(body: Json, target: Target) -> Json:
+def _output(body: Json, reader: Reader) -> Json:
     config = an_object(body.get("output_config") or {}, "output_config")
     for field in config.keys() - {"effort", "format"}:
-        raise refuse(target, f"output_config.{field}", f"output_config.{field}")
+        reader.refuse(f"output_config.{field}", f"output_config.{field}")
     out: Json = {}
     effort = config.get("effort")
     if effort is not None:
-        if effort not in _EFFORTS:
-            raise refuse(target, f"effort {effort!r}", "output_config.effort")
-        out["reasoning_effort"] = _EFFORTS[effort]
+        if (known := named(_EFFORTS, effort)) is None:
+            reader.refuse(f"effort {effort!r}", "output_config.effort")
+        else:
+            out["reasoning_effort"] = known
     path = "output_config.format" if config.get("format") is not None else "output_format"
     form = config.get("format") or body.get("output_format")
     if form is not None:
         wanted = an_object(form, path)
-        if wanted.get("type") != "json_schema":
-            raise refuse(target, f"output of type {wanted.get('type')!r}", f"{path}.type")
-        schema = an_object(wanted.get("schema"), f"{path}.schema")
-        named = {"name": "answer", "schema": schema, "strict": True}
-        out["response_format"] = {"type": "json_schema", "json_schema": named}
+        if wanted.get("type") == "json_schema":
+            schema = an_object(wanted.get("schema"), f"{path}.schema")
+            out["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": schema, "strict": True},
+            }
+        else:
+            reader.refuse(f"output of type {wanted.get('type')!r}", f"{path}.type")
     return out
 
 
-def _tools(given: Any, target: Target) -> list[Json]:
+def _tools(given: Any, reader: Reader) -> list[Json]:
     if given is None:
         return []
-    return [_tool(an_object(tool, f"tools[{n}]"), f"tools[{n}]", target) for n, tool in enumerate(a_list(given, "tools"))]
+    tools = (_tool(an_object(tool, f"tools[{n}]"), f"tools[{n}]", reader) for n, tool in enumerate(a_list(given, "tools")))
+    return [tool for tool in tools if tool is not None]
 
 
-def _tool(tool: Json, path: str, target: Target) -> Json:
+def _tool(tool: Json, path: str, reader: Reader) -> Json | None:
+    """The tool; None for one that is left out."""
     kind = tool.get("type")
     if kind not in (None, "custom"):
         advice = "Only tools that the caller runs, with a name and an input_schema, work with every provider."
-        raise refuse(target, f"tool of type {kind!r}", f"{path}.type", advice)
+        reader.refuse(f"tool of type {kind!r}", f"{path}.type", advice)
+        return None
     for field in tool.keys() - _TOOL_FIELDS:
-        raise refuse(target, f"{field} of a tool", f"{path}.{field}")
+        reader.refuse(f"{field} of a tool", f"{path}.{field}")
     if tool.get("allowed_callers") not in (None, ["direct"]):
-        raise refuse(target, "callers of tools other than the model itself", f"{path}.allowed_callers")
+        reader.refuse("callers of tools other than the model itself", f"{path}.allowed_callers")
     function: Json = {"name": a_name(tool.get("name"), f"{path}.name")}
     if tool.get("description"):
         function["description"] = tool["description"]
@@ -147,15 +155,15 @@ def _tool(tool: Json, path: str, target: Target) -> Json:
     if tool.get("strict") is not None:
         function["strict"] = tool["strict"]
     out: Json = {"type": "function", "function": function}
-    if takes_blocks(target):
+    if reader.blocks:
         carried = ("cache_control", "input_examples", "eager_input_streaming")
         return out | {key: tool[key] for key in carried if tool.get(key) is not None}
     if tool.get("input_examples"):
-        raise refuse(target, "examples of a tool's input", f"{path}.input_examples", "Write them into its description.")
+        reader.refuse("examples of a tool's input", f"{path}.input_examples", "Write them into its description.")
     return out
 
 
-def _choice(given: Any, target: Target) -> Json:
+def _choice(given: Any, reader: Reader) -> Json:
     if given is None:
         return {}
     choice = an_object(given, "tool_choice")
@@ -164,10 +172,10 @@ def _choice(given: Any, target: Target) -> Json:
     if kind == "tool":
         name = a_name(choice.get("name"), "tool_choice.name")
         out["tool_choice"] = {"type": "function", "function": {"name": name}}
-    elif kind in _CHOICES:
-        out["tool_choice"] = _CHOICES[kind]
+    elif (known := named(_CHOICES, kind)) is not None:
+        out["tool_choice"] = known
     else:
-        raise refuse(target, f"tool choice of type {kind!r}", "tool_choice.type")
+        reader.refuse(f"tool choice of type {kind!r}", "tool_choice.type")
     if choice.get("disable_parallel_tool_use") is True:
         out["parallel_tool_calls"] = False
     return out

@@ -8,10 +8,12 @@ from routing import sse
 from routing.call import Call, Json, Target, Usage
 from routing.errors import GatewayError
 from routing.providers.adapters.blocks import Said
+from routing.providers.adapters.chat import reader
 from routing.providers.adapters.responses.reply import response
 from routing.providers.adapters.responses.request import chat
 from routing.providers.adapters.responses.stream import ResponseStream
 from routing.providers.base import StreamTranslator
+from routing.providers.wishes import Wishes
 
 __all__ = ["ADAPTER", "error_event"]
 
@@ -19,8 +21,8 @@ __all__ = ["ADAPTER", "error_event"]
 class ResponsesAdapter:
     """See `Adapter`."""
 
-    def as_chat(self, body: Json, target: Target) -> Json:
-        return chat(body, target)
+    def as_chat(self, body: Json, target: Target, wishes: Wishes) -> Json:
+        return chat(body, reader(target, body.get("model"), wishes))
 
     def whole(self, said: Said, call: Call, target: Target, usage: Usage | None) -> bytes:
         return orjson.dumps(response(said, call, target, usage))

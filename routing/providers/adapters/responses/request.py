@@ -18,22 +18,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from routing.call import Json, Target
-from routing.providers.adapters.chat import a_list, a_name, an_object, refuse
+from routing.call import Json
+from routing.providers.adapters.chat import Reader, a_list, a_name, an_object, refused
 from routing.providers.adapters.responses.items import conversation
 
 _TRANSLATED = frozenset(
     (
         *("input", "instructions", "max_output_tokens", "tools", "tool_choice", "text", "reasoning", "parallel_tool_calls"),
-        *("store", "include", "truncation", "top_logprobs", "background"),
+        *("store", "include", "truncation", "top_logprobs"),
     )
 )
 _LEFT_OUT = frozenset({"metadata", "max_tool_calls", "stream_options", "prompt_cache_options", "access_programs"})
 _STATELESS = "Send the whole conversation as `input`."
-_REFUSED = {
+# Without these the question would be another.
+_NEVER = {
     "previous_response_id": ("memory of earlier responses", _STATELESS),
     "conversation": ("stored conversations", _STATELESS),
     "prompt": ("stored prompts", "Send the text as `instructions` and `input`."),
+    "background": ("work in the background", "Leave `background` out, and read the answer of the call itself."),
+}
+_REFUSED = {
     "context_management": ("management of the context", _STATELESS),
     "moderation": ("moderation on the way", ""),
     "image": ("pictures as output", ""),
@@ -52,57 +56,58 @@ _INCLUDES = frozenset(
 _TOOL_FIELDS = frozenset({"type", "name", "description", "parameters", "strict"})
 
 
-def chat(body: Json, target: Target) -> Json:
+def chat(body: Json, reader: Reader) -> Json:
     """The chat completion's parameters. Raises `Unsupported` or `InvalidRequest` with the path of the field."""
-    _refuse(body, target)
-    kept = body.keys() - (_TRANSLATED | _LEFT_OUT | _REFUSED.keys())
+    _refuse(body, reader)
+    kept = body.keys() - (_TRANSLATED | _LEFT_OUT | _REFUSED.keys() | _NEVER.keys())
     out = {key: value for key, value in body.items() if key in kept and value is not None}
-    out["messages"] = conversation(body.get("instructions"), body.get("input"), target)
+    out["messages"] = conversation(body.get("instructions"), body.get("input"), reader)
     if (limit := body.get("max_output_tokens")) is not None:
         out["max_completion_tokens"] = limit
-    tools = [
-        _tool(an_object(tool, f"tools[{number}]"), f"tools[{number}]", target)
-        for number, tool in enumerate(a_list(body.get("tools") or [], "tools"))
-    ]
-    if tools:
-        out["tools"], choice = _chosen(tools, body.get("tool_choice"), target)
+    given = enumerate(a_list(body.get("tools") or [], "tools"))
+    read = (_tool(an_object(tool, f"tools[{number}]"), f"tools[{number}]", reader) for number, tool in given)
+    if tools := [tool for tool in read if tool is not None]:
+        out["tools"], choice = _chosen(tools, body.get("tool_choice"), reader)
         if choice is not None:
             out["tool_choice"] = choice
         if body.get("parallel_tool_calls") is not None:
             out["parallel_tool_calls"] = body["parallel_tool_calls"]
-    return out | _text(body, target) | _reasoning(body)
+    return out | _text(body, reader) | _reasoning(body)
 
 
-def _refuse(body: Json, target: Target) -> None:
+def _refuse(body: Json, reader: Reader) -> None:
+    for field, (what, advice) in _NEVER.items():
+        if body.get(field):
+            raise refused(reader, what, field, advice)
     for field, (what, advice) in _REFUSED.items():
         if body.get(field):
-            raise refuse(target, what, field, advice)
+            reader.refuse(what, field, advice)
     if body.get("store"):
-        raise refuse(target, "store of responses", "store", f"Leave `store` out or send false. {_STATELESS}")
-    if body.get("background"):
-        raise refuse(target, "work in the background", "background")
+        reader.refuse("store of responses", "store", f"Leave `store` out or send false. {_STATELESS}")
     if body.get("truncation") not in (None, "disabled"):
-        raise refuse(target, "truncation of the input", "truncation")
+        reader.refuse("truncation of the input", "truncation")
     if body.get("top_logprobs"):
-        raise refuse(target, "log probabilities for a response", "top_logprobs")
+        reader.refuse("log probabilities for a response", "top_logprobs")
     for number, name in enumerate(a_list(body.get("include") or [], "include")):
-        if name not in _INCLUDES:
-            raise refuse(target, f"{name} to include", f"include[{number}]")
+        if not isinstance(name, str) or name not in _INCLUDES:
+            reader.refuse(f"{name} to include", f"include[{number}]")
 
 
-def _tool(tool: Json, path: str, target: Target) -> Json:
+def _tool(tool: Json, path: str, reader: Reader) -> Json | None:
+    """The tool; None for one that is left out."""
     if tool.get("type") != "function":
         advice = "Only tools of type function work with every provider."
-        raise refuse(target, f"tool of type {tool.get('type')!r}", f"{path}.type", advice)
+        reader.refuse(f"tool of type {tool.get('type')!r}", f"{path}.type", advice)
+        return None
     for field in tool.keys() - _TOOL_FIELDS:
         if tool[field] not in (None, False):
-            raise refuse(target, f"{field} of a tool", f"{path}.{field}")
+            reader.refuse(f"{field} of a tool", f"{path}.{field}")
     function: Json = {"name": a_name(tool.get("name"), f"{path}.name")}
     function |= {key: tool[key] for key in ("description", "parameters", "strict") if tool.get(key) is not None}
     return {"type": "function", "function": function}
 
 
-def _chosen(tools: list[Json], choice: Any, target: Target) -> tuple[list[Json], Any]:
+def _chosen(tools: list[Json], choice: Any, reader: Reader) -> tuple[list[Json], Any]:
     """The tools that may be called, and the choice among them."""
     if choice is None or choice in ("auto", "none", "required"):
         return tools, choice
@@ -111,15 +116,16 @@ def _chosen(tools: list[Json], choice: Any, target: Target) -> tuple[list[Json],
     if kind == "function":
         return tools, {"type": "function", "function": {"name": a_name(given.get("name"), "tool_choice.name")}}
     if kind != "allowed_tools":
-        raise refuse(target, f"tool choice of type {kind!r}", "tool_choice.type")
+        reader.refuse(f"tool choice of type {kind!r}", "tool_choice.type")
+        return tools, None
     allowed = [an_object(tool, "tool_choice.tools").get("name") for tool in a_list(given.get("tools"), "tool_choice.tools")]
     return [tool for tool in tools if tool["function"]["name"] in allowed], given.get("mode", "auto")
 
 
-def _text(body: Json, target: Target) -> Json:
+def _text(body: Json, reader: Reader) -> Json:
     text = an_object(body.get("text") or {}, "text")
     for field in text.keys() - {"format", "verbosity"}:
-        raise refuse(target, f"text.{field}", f"text.{field}")
+        reader.refuse(f"text.{field}", f"text.{field}")
     out: Json = {} if text.get("verbosity") is None else {"verbosity": text["verbosity"]}
     form = an_object(text.get("format") or {"type": "text"}, "text.format")
     kind = form.get("type")
@@ -129,7 +135,7 @@ def _text(body: Json, target: Target) -> Json:
     elif kind == "json_object":
         out["response_format"] = {"type": kind}
     elif kind != "text":
-        raise refuse(target, f"format of type {kind!r}", "text.format.type")
+        reader.refuse(f"format of type {kind!r}", "text.format.type")
     return out
 
 
