@@ -12,10 +12,10 @@ from routing.call import Answer, Call, Endpoint, Json, Target, UpstreamRequest
 from routing.errors import InvalidRequest, ProviderError, Unsupported
 from routing.providers import outgoing
 from routing.providers.google import address, embeddings, errors, images
-from routing.providers.google.refusal import Refusal
 from routing.providers.google.reply import completion
 from routing.providers.google.request import candidates, generate_content
 from routing.providers.google.stream import ChunkStream
+from routing.providers.wishes import Wishes
 
 
 class GeminiDialect:
@@ -26,15 +26,15 @@ class GeminiDialect:
         body = outgoing.merged(call, target)
         model = outgoing.require_model(body, target)
         resource = address.gemini_api(target, model)
-        refuse = Refusal(target)
+        wishes = Wishes(target)
         if call.endpoint == Endpoint.CHAT:
-            return chat_request(call, target, resource, body, refuse)
+            return chat_request(call, target, resource, body, wishes)
         if call.endpoint == Endpoint.EMBEDDINGS:
-            asked = embeddings.content_requests(body, resource.rpartition("/")[2], refuse)
+            asked = embeddings.content_requests(body, resource.rpartition("/")[2], wishes)
             method = "batchEmbedContents" if "requests" in asked else "embedContent"
-            return upstream(call, target, f"{resource}:{method}", asked, refuse)
+            return upstream(call, target, f"{resource}:{method}", asked, wishes)
         if call.endpoint == Endpoint.IMAGES:
-            return upstream(call, target, f"{resource}:predict", images.prediction(body, refuse), refuse)
+            return upstream(call, target, f"{resource}:predict", images.prediction(body, wishes), wishes)
         raise Unsupported(f"{target.provider.label} does not support {call.endpoint}.")
 
     def streams(self, call: Call, target: Target) -> bool:
@@ -61,17 +61,17 @@ class GeminiDialect:
         return errors.provider_error(target, status, body)
 
 
-def chat_request(call: Call, target: Target, resource: str, body: Json, refuse: Refusal) -> UpstreamRequest:
+def chat_request(call: Call, target: Target, resource: str, body: Json, wishes: Wishes) -> UpstreamRequest:
     """A chat for the model at the address `resource`."""
-    asked = generate_content(body, resource.rpartition("/")[2], refuse)
+    asked = generate_content(body, resource.rpartition("/")[2], wishes)
     method = "streamGenerateContent?alt=sse" if call.stream else "generateContent"
-    return upstream(call, target, f"{resource}:{method}", asked, refuse)
+    return upstream(call, target, f"{resource}:{method}", asked, wishes)
 
 
-def upstream(call: Call, target: Target, url: str, body: Json, refuse: Refusal) -> UpstreamRequest:
+def upstream(call: Call, target: Target, url: str, body: Json, wishes: Wishes) -> UpstreamRequest:
     """The request for a body that is ready. Raises `InvalidRequest` for one that no JSON can hold."""
     try:
         data = orjson.dumps(body)
     except orjson.JSONEncodeError as error:
         raise InvalidRequest(f"The request cannot be written as JSON: {error}.") from error
-    return UpstreamRequest(url=url, headers=outgoing.headers(call, target), body=data, dropped=refuse.dropped)
+    return UpstreamRequest(url=url, headers=outgoing.headers(call, target), body=data, dropped=wishes.dropped)

@@ -16,27 +16,27 @@ from analytics.estimate import estimate_usage
 from routing.call import MOST_TOKENS, Answer, Call, Json, Target, Usage
 from routing.errors import InvalidRequest
 from routing.providers import failures, outgoing
-from routing.providers.google.refusal import Refusal
+from routing.providers.wishes import Wishes
 
 _SETTINGS = {"task_type": "taskType", "taskType": "taskType", "title": "title"}
 _TRUNCATE = ("auto_truncate", "autoTruncate")
 _KNOWN = frozenset({"input", "model", "dimensions", "encoding_format", "user", *_SETTINGS, *_TRUNCATE})
 
 
-def content_requests(body: Json, model: str, refuse: Refusal) -> Json:
+def content_requests(body: Json, model: str, wishes: Wishes) -> Json:
     """The Gemini API's words for one text, or for several under ``requests``."""
-    texts, settings = _read(body, refuse)
+    texts, settings = _read(body, wishes)
     if body.get("dimensions") is not None:
         settings["outputDimensionality"] = body["dimensions"]
     if any(body.get(name) is not None for name in _TRUNCATE):
-        refuse("auto_truncate", "cannot express auto_truncate.")
+        wishes.refuse("auto_truncate")
     asked: list[Json] = [{"model": f"models/{model}", "content": {"parts": [{"text": text}]}, **settings} for text in texts]
     return {"requests": asked} if isinstance(body.get("input"), list) else asked[0]
 
 
-def prediction(body: Json, refuse: Refusal) -> Json:
+def prediction(body: Json, wishes: Wishes) -> Json:
     """Vertex AI's words."""
-    texts, settings = _read(body, refuse)
+    texts, settings = _read(body, wishes)
     shared = {"task_type" if name == "taskType" else name: value for name, value in settings.items()}
     parameters: Json = {}
     if body.get("dimensions") is not None:
@@ -74,10 +74,10 @@ def vectors(call: Call, target: Target, body: bytes) -> Answer:
     return Answer(body=orjson.dumps(translated), usage=usage, model=None)
 
 
-def _read(body: Json, refuse: Refusal) -> tuple[list[str], Json]:
+def _read(body: Json, wishes: Wishes) -> tuple[list[str], Json]:
     for field, value in body.items():
         if field not in _KNOWN and value is not None:
-            refuse(field, f"cannot express {field} of embeddings.")
+            wishes.refuse(field, f"{wishes.label} cannot express {field} of embeddings.")
     if body.get("encoding_format") not in (None, "float", "base64"):
         raise InvalidRequest("encoding_format must be float or base64.", param="encoding_format")
     given = body.get("input")
@@ -87,7 +87,7 @@ def _read(body: Json, refuse: Refusal) -> tuple[list[str], Json]:
     for index, text in enumerate(texts):
         if not isinstance(text, str):
             path = f"input[{index}]" if isinstance(given, list) else "input"
-            raise InvalidRequest(f"{path} must be a text: {refuse.label} takes no token ids.", param=path, code="unsupported")
+            raise InvalidRequest(f"{path} must be a text: {wishes.label} takes no token ids.", param=path, code="unsupported")
     return texts, {name: body[field] for field, name in _SETTINGS.items() if body.get(field) is not None}
 
 

@@ -12,7 +12,7 @@ import orjson
 from routing.call import Answer, Call, Json, Target
 from routing.errors import InvalidRequest
 from routing.providers import failures
-from routing.providers.google.refusal import Refusal
+from routing.providers.wishes import Wishes
 
 _RATIOS = {
     "256x256": "1:1",
@@ -48,22 +48,22 @@ _COMPRESSION = {"hd": 100, "high": 100, "standard": 75, "medium": 75, "low": 50}
 _KNOWN = frozenset({"prompt", "model", "n", "size", "quality", "response_format", "output_format", "user", *_NATIVE})
 
 
-def prediction(body: Json, refuse: Refusal) -> Json:
+def prediction(body: Json, wishes: Wishes) -> Json:
     """The request's body. Raises `Unsupported` or `InvalidRequest` with the path of the field."""
     for field, value in body.items():
         if field not in _KNOWN and value is not None:
-            refuse(field, f"cannot express {field} of images.")
+            wishes.refuse(field, f"{wishes.label} cannot express {field} of images.")
     if not isinstance(body.get("prompt"), str):
         raise InvalidRequest("prompt must be a text.", param="prompt")
     if body.get("response_format") not in (None, "b64_json"):
-        refuse("response_format", "gives images only as b64_json.")
+        wishes.refuse("response_format", f"{wishes.label} gives images only as b64_json.")
     parameters: Json = {"sampleCount": 1 if body.get("n") is None else body["n"]}
     size = body.get("size")
     if size is not None and (not isinstance(size, str) or size not in _RATIOS):
-        refuse("size", f"knows no size {size!r}; it can be {', '.join(_RATIOS)}.")
+        wishes.refuse("size", f"{wishes.label} knows no size {size!r}; it can be {', '.join(_RATIOS)}.")
     elif size is not None and _RATIOS[size] is not None:
         parameters["aspectRatio"] = _RATIOS[size]
-    if output := _output(body, refuse):
+    if output := _output(body, wishes):
         parameters["outputOptions"] = output
     parameters |= {name: body[field] for field, name in _NATIVE.items() if body.get(field) is not None}
     return {"instances": [{"prompt": body["prompt"]}], "parameters": parameters}
@@ -82,9 +82,8 @@ def images(call: Call, target: Target, body: bytes) -> Answer:
     if not shown:
         reasons = [one["raiFilteredReason"] for one in found if isinstance(one.get("raiFilteredReason"), str)]
         if reasons:
-            raise failures.provider_error(
-                target, 400, orjson.dumps({"error": {"message": reasons[0], "type": "content_filter"}})
-            )
+            error = {"message": reasons[0], "type": "content_filter", "code": "content_filter"}
+            raise failures.provider_error(target, 400, orjson.dumps({"error": error}))
         raise failures.invalid(target, "the answer holds no image", body)
     translated = {"created": call.started_at_us // 1_000_000, "data": shown, "provider": target.provider.id}
     return Answer(body=orjson.dumps(translated), usage=None)
@@ -97,14 +96,14 @@ def _shown(one: Json) -> Json:
     return shown
 
 
-def _output(body: Json, refuse: Refusal) -> Json:
+def _output(body: Json, wishes: Wishes) -> Json:
     output: Json = {}
     for field, known, name in (("output_format", _FORMATS, "mimeType"), ("quality", _COMPRESSION, "compressionQuality")):
         value: Any = body.get(field)
         if value is None or value == "auto":
             continue
         if not isinstance(value, str) or value not in known:
-            refuse(field, f"knows no {field} {value!r}; it can be {', '.join(known)}.")
+            wishes.refuse(field, f"{wishes.label} knows no {field} {value!r}; it can be {', '.join(known)}.")
             continue
         output[name] = known[value]
     return output

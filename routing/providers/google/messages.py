@@ -18,7 +18,7 @@ import orjson
 from routing.call import Json
 from routing.errors import InvalidRequest
 from routing.providers.google import parts
-from routing.providers.google.refusal import Refusal
+from routing.providers.wishes import Wishes
 
 # What the vendor accepts in place of a signature for a call that another vendor's model made (its page on thought signatures).
 NO_SIGNATURE = "skip_thought_signature_validator"
@@ -28,17 +28,17 @@ _SIDES = {"user": "user", "tool": "tool", "function": "tool", "assistant": "mode
 _MADE_UP = ("call_", "toolu_", "chatcmpl-")
 
 
-def conversation(messages: Any, model: str, refuse: Refusal) -> tuple[list[Json], list[Json]]:
+def conversation(messages: Any, model: str, wishes: Wishes) -> tuple[list[Json], list[Json]]:
     """System parts and turns. Raises `InvalidRequest` or `Unsupported` with the path of what is wrong."""
     if not isinstance(messages, list) or not messages:
         raise InvalidRequest("messages must be a list with at least one message.", param="messages")
-    return _Conversation(model, refuse).read(messages)
+    return _Conversation(model, wishes).read(messages)
 
 
 class _Conversation:
-    def __init__(self, model: str, refuse: Refusal) -> None:
+    def __init__(self, model: str, wishes: Wishes) -> None:
         self._signs = _SIGNING_MODELS.search(model) is not None
-        self._refuse = refuse
+        self._wishes = wishes
         self._names: dict[str, str] = {}
 
     def read(self, messages: list[Any]) -> tuple[list[Json], list[Json]]:
@@ -54,8 +54,7 @@ class _Conversation:
                 continue
             side = _SIDES.get(role) if isinstance(role, str) else None
             if side is None:
-                self._refuse(f"{path}.role", f"knows no role {role!r}.")
-                continue
+                self._wishes.never(f"{path}.role", f"{self._wishes.label} knows no role {role!r}.")
             read = {"user": self._content, "tool": self._result, "model": self._answer}[side](message, path)
             if turns and turns[-1][0] == side:
                 turns[-1][1].extend(read)
@@ -71,13 +70,13 @@ class _Conversation:
             return [{"text": content}] if content else []
         if not isinstance(content, list):
             raise InvalidRequest(f"{path}.content must be a text or a list of parts.", param=f"{path}.content")
-        read = (parts.translated(part, f"{path}.content[{place}]", self._refuse) for place, part in enumerate(content))
+        read = (parts.translated(part, f"{path}.content[{place}]", self._wishes) for place, part in enumerate(content))
         return [part for part in read if part is not None]
 
     def _answer(self, message: Json, path: str) -> list[Json]:
         for field in ("function_call", "audio"):
             if message.get(field) is not None:
-                self._refuse(f"{path}.{field}", f"cannot express {field} of a message.")
+                self._wishes.never(f"{path}.{field}", f"{self._wishes.label} cannot express {field} of a message.")
         calls = message.get("tool_calls") or []
         if not isinstance(calls, list):
             raise InvalidRequest(f"{path}.tool_calls must be a list.", param=f"{path}.tool_calls")

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from routing.call import Json
 from routing.errors import InvalidRequest
-from routing.providers.google.refusal import Refusal
+from routing.providers.wishes import Wishes
 
 _AUDIO = {
     "mp3": "audio/mp3",
@@ -32,8 +32,8 @@ _ADDRESSES = ("http://", "https://", "gs://")
 _USUAL = {"image_url": "image/jpeg", "video_url": "video/mp4", "audio_url": "audio/mp3"}
 
 
-def translated(part: Any, path: str, refuse: Refusal) -> Json | None:
-    """The part; None for one without content, or one that was left out. Raises `InvalidRequest` with the path."""
+def translated(part: Any, path: str, wishes: Wishes) -> Json | None:
+    """The part; None for one without content. Raises `InvalidRequest` or `Unsupported` with the path."""
     if isinstance(part, str):
         return {"text": part} if part else None
     if not isinstance(part, dict):
@@ -49,10 +49,9 @@ def translated(part: Any, path: str, refuse: Refusal) -> Json | None:
         return _audio(part.get("input_audio"), f"{path}.input_audio")
     if kind == "file":
         return _file(part.get("file"), f"{path}.file")
-    if kind is None and _NATIVE & part.keys():
-        return part
-    refuse(f"{path}.type", f"cannot read a content part of type {kind!r}.")
-    return None
+    if kind is not None or not _NATIVE & part.keys():
+        wishes.never(f"{path}.type", f"{wishes.label} cannot read a content part of type {kind!r}.")
+    return part
 
 
 def signed(out: Json, source: Json) -> Json:

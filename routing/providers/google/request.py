@@ -32,9 +32,9 @@ from routing.call import Json
 from routing.errors import InvalidRequest
 from routing.providers.google import schema
 from routing.providers.google.messages import conversation
-from routing.providers.google.refusal import Refusal
 from routing.providers.google.tools import choice
 from routing.providers.google.tools import translated as translated_tools
+from routing.providers.wishes import Wishes
 
 _RENAMED = {
     "temperature": "temperature",
@@ -90,26 +90,26 @@ _TIERS = {"auto": None, "default": "standard", "standard": "standard", "flex": "
 _SNAKE = re.compile(r"_([a-z])")
 
 
-def generate_content(body: Json, model: str, refuse: Refusal) -> Json:
+def generate_content(body: Json, model: str, wishes: Wishes) -> Json:
     """The request's body. Raises `Unsupported` or `InvalidRequest` with the path of the field."""
     for field, harmless in _HARMLESS.items():
         value = body.get(field)
         if value is not None and value not in harmless:
-            refuse(field, f"cannot express {field}.")
+            wishes.refuse(field)
     out, generation = _passed(body)
-    system, out["contents"] = conversation(body.get("messages"), model, refuse)
+    system, out["contents"] = conversation(body.get("messages"), model, wishes)
     if system:
         given = out.get("systemInstruction")
         before = given["parts"] if isinstance(given, dict) and isinstance(given.get("parts"), list) else []
         out["systemInstruction"] = {"parts": [*before, *system]}
-    _put_tools(out, body, refuse)
+    _put_tools(out, body, wishes)
     _limit(generation, body)
-    _format(generation, body.get("response_format"), refuse)
-    _think(generation, body, model, refuse)
-    _voice(generation, body, refuse)
+    _format(generation, body.get("response_format"), wishes)
+    _think(generation, body, model, wishes)
+    _voice(generation, body, wishes)
     tier = body.get("service_tier")
     if tier is not None and (not isinstance(tier, str) or tier not in _TIERS):
-        refuse("service_tier", f"knows no service_tier {tier!r}; it can be {', '.join(_TIERS)}.")
+        wishes.refuse("service_tier", f"{wishes.label} knows no service_tier {tier!r}; it can be {', '.join(_TIERS)}.")
     elif tier is not None and _TIERS[tier]:
         out["serviceTier"] = _TIERS[tier]
     if generation:
@@ -143,19 +143,19 @@ def _passed(body: Json) -> tuple[Json, Json]:
     return top, generation
 
 
-def _put_tools(out: Json, body: Json, refuse: Refusal) -> None:
-    tools, config = translated_tools(body.get("tools"), refuse)
+def _put_tools(out: Json, body: Json, wishes: Wishes) -> None:
+    tools, config = translated_tools(body.get("tools"), wishes)
     searching = body.get("web_search_options")
     if searching is not None:
         if not isinstance(searching, dict):
             raise InvalidRequest("web_search_options must be an object.", param="web_search_options")
         for field, value in searching.items():
             if value is not None and (field, value) != ("search_context_size", "medium"):
-                refuse(f"web_search_options.{field}", f"cannot express web_search_options.{field}.")
+                wishes.refuse(f"web_search_options.{field}")
         tools.append({"googleSearch": {}})
     if tools:
         out["tools"] = tools
-    if (chosen := choice(body.get("tool_choice"), refuse)) is not None:
+    if (chosen := choice(body.get("tool_choice"), wishes)) is not None:
         config["functionCallingConfig"] = chosen
     given = out.get("toolConfig")
     if config:
@@ -171,14 +171,14 @@ def _limit(generation: Json, body: Json) -> None:
         generation["stopSequences"] = [stop] if isinstance(stop, str) else stop
 
 
-def _format(generation: Json, form: Any, refuse: Refusal) -> None:
+def _format(generation: Json, form: Any, wishes: Wishes) -> None:
     if form is None:
         return
     if not isinstance(form, dict) or not isinstance(form.get("type"), str):
         raise InvalidRequest("response_format must be an object with a type.", param="response_format")
     kind = form["type"]
     if kind not in ("text", "json_object", "json_schema"):
-        refuse("response_format.type", f"cannot express response_format {kind!r}.")
+        wishes.refuse("response_format.type", f"{wishes.label} cannot express response_format {kind!r}.")
         return
     if kind == "text":
         return
@@ -194,7 +194,7 @@ def _format(generation: Json, form: Any, refuse: Refusal) -> None:
     generation |= {"responseJsonSchema": schema.whole(given)} if shown is None else {"responseSchema": shown}
 
 
-def _think(generation: Json, body: Json, model: str, refuse: Refusal) -> None:
+def _think(generation: Json, body: Json, model: str, wishes: Wishes) -> None:
     thinking, effort = body.get("thinking"), body.get("reasoning_effort")
     if thinking is None and effort is None:
         return
@@ -205,7 +205,9 @@ def _think(generation: Json, body: Json, model: str, refuse: Refusal) -> None:
     elif effort == "none":
         config["thinkingBudget"] = 0
     elif not isinstance(effort, str) or effort not in _EFFORTS:
-        refuse("reasoning_effort", f"knows no reasoning_effort {effort!r}; it can be none, {', '.join(_EFFORTS)}.")
+        wishes.refuse(
+            "reasoning_effort", f"{wishes.label} knows no reasoning_effort {effort!r}; it can be none, {', '.join(_EFFORTS)}."
+        )
     elif _BUDGETED.search(model):
         config["thinkingBudget"] = _EFFORTS[effort]
     else:
@@ -225,7 +227,7 @@ def _thinking(thinking: Any) -> Json:
     return {"includeThoughts": budget != 0, "thinkingBudget": budget}
 
 
-def _voice(generation: Json, body: Json, refuse: Refusal) -> None:
+def _voice(generation: Json, body: Json, wishes: Wishes) -> None:
     modalities, audio = body.get("modalities"), body.get("audio")
     if modalities is not None:
         if not isinstance(modalities, list) or not all(isinstance(one, str) for one in modalities):
@@ -237,5 +239,5 @@ def _voice(generation: Json, body: Json, refuse: Refusal) -> None:
     if not isinstance(audio, dict) or not isinstance(audio.get("voice"), str):
         raise InvalidRequest("audio.voice must be the name of a voice.", param="audio.voice")
     if audio.get("format") not in (None, "pcm16"):
-        refuse("audio.format", "speaks only in the format pcm16.")
+        wishes.refuse("audio.format", f"{wishes.label} speaks only in the format pcm16.")
     generation.setdefault("speechConfig", {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": audio["voice"]}}})

@@ -7,7 +7,7 @@ from typing import Any
 from routing.call import Json
 from routing.errors import InvalidRequest
 from routing.providers.google import schema
-from routing.providers.google.refusal import Refusal
+from routing.providers.wishes import Wishes
 
 # The vendor's own tools by any spelling. They stand beside the functions, or are written as a function of that name.
 _NATIVE = {
@@ -31,7 +31,7 @@ _AS_FUNCTIONS = frozenset({"googleSearch", "googleSearchRetrieval", "googleMaps"
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "any": "ANY"}
 
 
-def translated(tools: Any, refuse: Refusal) -> tuple[list[Json], Json]:
+def translated(tools: Any, wishes: Wishes) -> tuple[list[Json], Json]:
     """The tools, all functions in one of them, and what some of them say in the tool config. Raises with the tool's path."""
     if tools is None:
         return [], {}
@@ -56,11 +56,11 @@ def translated(tools: Any, refuse: Refusal) -> tuple[list[Json], Json]:
         elif not _is_native(tool, kind, native, functions):
             if kind == "function":
                 raise InvalidRequest(f"{path}.function must be an object.", param=f"{path}.function")
-            refuse(path, f"has no tools of type {kind!r}.")
+            wishes.refuse(path, f"{wishes.label} has no tools of type {kind!r}.")
     return ([{"functionDeclarations": functions}] if functions else []) + native, config
 
 
-def choice(chosen: Any, refuse: Refusal) -> Json | None:
+def choice(chosen: Any, wishes: Wishes) -> Json | None:
     """The function calling config; None where the vendor's default is meant."""
     if chosen is None:
         return None
@@ -72,7 +72,7 @@ def choice(chosen: Any, refuse: Refusal) -> Json | None:
             return {"mode": "ANY", "allowedFunctionNames": [function["name"]]}
         if kind == "allowed_tools" and isinstance(allowed := chosen.get("allowed_tools", chosen), dict):
             return _allowed(allowed)
-    refuse("tool_choice", "cannot express this tool_choice.")
+    wishes.refuse("tool_choice", f"{wishes.label} cannot express this tool_choice.")
     return None
 
 

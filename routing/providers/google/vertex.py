@@ -17,8 +17,8 @@ from routing.providers.anthropic import AnthropicDialect
 from routing.providers.anthropic.request import translated as message_request
 from routing.providers.base import Dialect, StreamTranslator
 from routing.providers.google import GeminiDialect, address, chat_request, embeddings, images, upstream
-from routing.providers.google.refusal import Refusal
 from routing.providers.openai import OpenAIDialect
+from routing.providers.wishes import Wishes
 
 ANTHROPIC_VERSION = "vertex-2023-10-16"
 _PUBLISHER = re.compile(r"(?:publishers/)?(google|anthropic|meta|mistralai|endpoints)(?:\.|/(?:models/)?)(.+)")
@@ -81,14 +81,14 @@ class _Google(GeminiDialect):
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         body, name = _read(call, target)
         resource = f"{address.location(target)}/publishers/google/models/{name}"
-        refuse = Refusal(target)
+        wishes = Wishes(target)
         if call.endpoint == Endpoint.EMBEDDINGS:
-            return upstream(call, target, f"{resource}:predict", embeddings.prediction(body, refuse), refuse)
+            return upstream(call, target, f"{resource}:predict", embeddings.prediction(body, wishes), wishes)
         if call.endpoint == Endpoint.IMAGES:
-            return upstream(call, target, f"{resource}:predict", images.prediction(body, refuse), refuse)
+            return upstream(call, target, f"{resource}:predict", images.prediction(body, wishes), wishes)
         if call.endpoint != Endpoint.CHAT:
             raise Unsupported(f"{target.provider.label} does not support {call.endpoint}.")
-        return chat_request(call, target, resource, body, refuse)
+        return chat_request(call, target, resource, body, wishes)
 
 
 class _Anthropic(AnthropicDialect):
@@ -105,7 +105,7 @@ class _Anthropic(AnthropicDialect):
         del asked["model"]
         # A client of the vendor's own API always sends the version of that one.
         asked["anthropic_version"] = version if str(version).startswith("vertex-") else ANTHROPIC_VERSION
-        request = upstream(call, target, _raw(call, target, "anthropic", name), asked, Refusal(target))
+        request = upstream(call, target, _raw(call, target, "anthropic", name), asked, Wishes(target))
         return replace(request, headers=headers)
 
 
