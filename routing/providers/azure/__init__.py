@@ -16,8 +16,9 @@ from routing.providers.anthropic import AnthropicDialect
 from routing.providers.base import Dialect, StreamTranslator
 from routing.providers.openai import OpenAIDialect
 
-# Collections below the resource itself: no deployment stands in their path.
-_OF_THE_RESOURCE = frozenset({Endpoint.RESPONSES, Endpoint.FILES, Endpoint.BATCHES, Endpoint.FINE_TUNING})
+# What the resource keeps, and all that it has itself: no deployment stands in their path.
+_STORED = frozenset({Endpoint.FILES, Endpoint.BATCHES, Endpoint.FINE_TUNING})
+_OF_THE_RESOURCE = _STORED | {Endpoint.RESPONSES}
 # Versions of the API in whose paths a deployment is named by the body alone. Only the first needs no query.
 _V1, _WITHOUT_DEPLOYMENT = "v1", frozenset({"v1", "preview", "latest"})
 
@@ -39,20 +40,20 @@ class AzureOpenAIDialect:
         """The caller's request at Azure's address. Raises `InvalidRequest` for a part of the address that is missing."""
         deployment = str(target.options.get("deployment_id") or "")
         base, version = _openai_base(target), _version(target)
-        in_path = not (version in _WITHOUT_DEPLOYMENT or base.endswith("/v1") or call.endpoint in _OF_THE_RESOURCE)
-        if deployment and call.method == "POST" and (not in_path or not _names_a_model(call, target)):
+        if base.endswith("/openai/v1"):
+            base, version = base.removesuffix("/v1"), _V1
+        in_path = not (version in _WITHOUT_DEPLOYMENT or call.endpoint in _OF_THE_RESOURCE)
+        if deployment and call.endpoint not in _STORED and not (in_path and _names_a_model(call, target)):
             target = replace(target, override_params={**target.override_params, "model": deployment})
         request = self.inner.request(call, target)
-        path = call.path or call.endpoint
         if in_path:
-            name = deployment or outgoing.require_model(outgoing.merged(call, target), target)
-            if not name.strip("."):
+            deployment = deployment or outgoing.require_model(outgoing.merged(call, target), target)
+            if not deployment.strip("."):
                 raise InvalidRequest("deployment_id: is no name of a deployment.", param="deployment_id")
-            path = f"deployments/{quote(name, safe='')}/{path}"
-        elif version in _WITHOUT_DEPLOYMENT and not base.endswith("/v1"):
-            path = f"v1/{path}"
-        query = "" if version == _V1 or base.endswith("/v1") else urlencode({"api-version": version})
-        return replace(request, url=_with_query(f"{base}/{path}", call.query, query))
+            base = f"{base}/deployments/{quote(deployment, safe='')}"
+        elif version in _WITHOUT_DEPLOYMENT:
+            base = f"{base}/v1"
+        return _moved(request, options.base_url(target), base, "" if version == _V1 else _of_version(version))
 
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
         """OpenAI's answer, untouched. The model that is billed is `azure_model_name` where the target names one."""
@@ -84,14 +85,11 @@ class FoundryDialect:
 
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The call in the words of the endpoint's models. Raises `InvalidRequest` where the address is missing."""
-        request = self._inner(target).request(call, target)
-        base, version = options.base_url(target), str(target.options.get("api_version") or "")
+        request, base = self._inner(target).request(call, target), options.base_url(target)
         if speaks_anthropic(target):
-            path = "messages" if base.endswith("/v1") else "v1/messages"
             headers = {name: value for name, value in request.headers.items() if name != "extra-parameters"}
-            return replace(request, url=_with_query(f"{base}/{path}", "", ""), headers=headers)
-        query = urlencode({"api-version": version}) if version else ""
-        return replace(request, url=_with_query(f"{base}/{call.path or call.endpoint}", call.query, query))
+            return _moved(replace(request, headers=headers), base, base if base.endswith("/v1") else f"{base}/v1", "")
+        return _moved(request, base, base, _of_version(_version(target)))
 
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
         """The answer in OpenAI's words."""
@@ -131,6 +129,17 @@ def _names_a_model(call: Call, target: Target) -> bool:
     return isinstance(model, str) and model not in ("", outgoing.PLACEHOLDER)
 
 
-def _with_query(url: str, *queries: str) -> str:
-    query = "&".join(filter(None, queries))
-    return f"{url}?{query}" if query else url
+def _of_version(version: str) -> str:
+    return urlencode({"api-version": version}) if version else ""
+
+
+def _moved(request: UpstreamRequest, base: str, to: str, query: str) -> UpstreamRequest:
+    """The request below `to` in place of `base`, with `query` behind its own; so too the one that follows from it."""
+    path, _, own = request.url.removeprefix(f"{base}/").partition("?")
+    asked = "&".join(filter(None, (own, query)))
+    then = request.then
+    return replace(
+        request,
+        url=f"{to}/{path}?{asked}" if asked else f"{to}/{path}",
+        then=None if then is None else lambda body: _moved(then(body), base, to, query),
+    )

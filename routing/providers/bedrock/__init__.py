@@ -12,7 +12,7 @@ import orjson
 from routing.call import Answer, Call, Endpoint, Json, Target, UpstreamRequest
 from routing.errors import ProviderError, Unsupported
 from routing.providers import outgoing
-from routing.providers.bedrock import embeddings, errors, models
+from routing.providers.bedrock import embeddings, errors, names
 from routing.providers.bedrock.reply import completion
 from routing.providers.bedrock.request import translated
 from routing.providers.bedrock.stream import ChunkStream
@@ -42,7 +42,7 @@ class BedrockDialect:
         else:
             raise Unsupported(f"{target.provider.label} does not support {call.endpoint}.")
         return UpstreamRequest(
-            url=outgoing.url(target, models.path(model, action)),
+            url=outgoing.url(target, names.path(model, action)),
             headers=headers,
             body=orjson.dumps(translation),
             dropped=wishes.dropped,
@@ -67,6 +67,6 @@ class BedrockDialect:
 
 def _with_options(body: Json, model: str, target: Target) -> Json:
     """The body with what the options say of Anthropic's models; the body's own word wins."""
-    if models.family(model) != "anthropic":
+    if names.family(model) != "anthropic":
         return body
     return {**{name: target.options[name] for name in _MODEL_OPTIONS if target.options.get(name)}, **body}

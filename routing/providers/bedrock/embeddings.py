@@ -9,7 +9,7 @@ import orjson
 from routing.call import Answer, Call, Json, Target
 from routing.errors import InvalidRequest
 from routing.providers import embedded, failures
-from routing.providers.bedrock.models import family, plain_name
+from routing.providers.bedrock.names import family, plain_name
 from routing.providers.cohere import embeddings as cohere
 from routing.providers.wishes import WISHES, Wishes
 

@@ -29,7 +29,7 @@ import orjson
 from routing.call import Json
 from routing.errors import InvalidRequest
 from routing.providers.bedrock.messages import conversation
-from routing.providers.bedrock.models import family, plain_name
+from routing.providers.bedrock.names import family, plain_name
 from routing.providers.bedrock.tools import tool_config
 from routing.providers.wishes import HARMLESS, WISHES, Wishes
 

@@ -12,9 +12,16 @@ from typing import Any
 from keys.hashing import shown
 from routing.errors import InvalidRequest
 from routing.providers import options
+from routing.providers.azure import rows as azure
 from routing.providers.base import Option, Provider
+from routing.providers.bedrock import rows as bedrock
+from routing.providers.cohere import rows as cohere
 from routing.providers.google import rows as google
+from routing.providers.huggingface import rows as huggingface
+from routing.providers.mistral import rows as mistral
+from routing.providers.ollama import rows as ollama
 from routing.providers.table import china, clouds, first, gateways, inference, makers, servers
+from routing.providers.workers_ai import rows as workers_ai
 
 _ROWS: tuple[Provider, ...] = (
     *first.ROWS,
@@ -24,7 +31,14 @@ _ROWS: tuple[Provider, ...] = (
     *china.ROWS,
     *gateways.ROWS,
     *servers.ROWS,
+    *azure.ROWS,
+    *bedrock.ROWS,
+    *cohere.ROWS,
     *google.ROWS,
+    *huggingface.ROWS,
+    *mistral.ROWS,
+    *ollama.ROWS,
+    *workers_ai.ROWS,
 )
 
 PROVIDERS: dict[str, Provider] = {row.id: row for row in _ROWS}

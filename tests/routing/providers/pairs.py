@@ -70,6 +70,11 @@ class Pair:
     def usage(self) -> Usage:
         return Usage(**self.data["usage"])
 
+    @property
+    def stream(self) -> bytes:
+        """The stream as it comes over the wire; ``.in.bin`` for one that is no text."""
+        return self.file("in.bin" if (HERE / self.provider / f"{self.case}.in.bin").exists() else "in.sse")
+
     def file(self, ending: str) -> bytes:
         return (HERE / self.provider / f"{self.case}.{ending}").read_bytes()
 
