@@ -8,7 +8,7 @@ from django.views.i18n import set_language
 
 from analytics import pages as analytics
 from keys import pages as keys
-from routing import pages as routing
+from routing.pages import configs, versions
 
 app_name = "console"
 urlpatterns = [
@@ -26,10 +26,16 @@ urlpatterns = [
     path("console/api-keys", keys.api_keys, name="api_keys"),
     path("console/new-api-key", keys.api_key_new, name="api_key_new"),
     path("console/api-keys/<str:key_id>/revoke", keys.api_key_revoke, name="api_key_revoke"),
-    path("console/configs", routing.configs, name="configs"),
-    path("console/new-config", routing.config_new, name="config_new"),
-    path("console/configs/<str:slug>", routing.config, name="config"),
-    path("console/configs/<str:slug>/delete", routing.config_delete, name="config_delete"),
-    path("console/configs/<str:slug>/versions/<int:number>", routing.config_version, name="config_version"),
-    path("console/configs/<str:slug>/versions/<int:number>/restore", routing.config_restore, name="config_restore"),
+    path("console/configs", configs.configs, name="configs"),
+    path("console/new-config", configs.config_new, name="config_new"),
+    path("console/check-config", configs.config_check, name="config_check"),
+    path("console/convert-config", configs.config_convert, name="config_convert"),
+    path("console/configs/<str:slug>", configs.config, name="config"),
+    path("console/configs/<str:slug>/delete", configs.config_delete, name="config_delete"),
+    path("console/configs/<str:slug>/versions", versions.config_history, name="config_history"),
+    path("console/configs/<str:slug>/versions/<int:number>", versions.config_version, name="config_version"),
+    path("console/configs/<str:slug>/versions/<int:number>/restore", versions.config_restore, name="config_restore"),
+    path("console/configs/<str:slug>/diff", versions.config_diff, name="config_diff"),
+    path("console/configs/<str:slug>/labels", versions.config_label, name="config_label"),
+    path("console/configs/<str:slug>/labels/<str:name>/delete", versions.config_label_delete, name="config_label_delete"),
 ]

@@ -20,11 +20,13 @@ from keys import audit
 from keys import validation as check
 from keys.actions import save_new
 from keys.audit import Actor
-from keys.models import ApiKey, Workspace
+from keys.models import ApiKey, VirtualKey, Workspace
 from routing import queries
 from routing.announce import bump_snapshot
 from routing.call import Json
+from routing.configs.document import parse_document
 from routing.configs.normalise import normalise
+from routing.configs.references import check_references
 from routing.errors import InvalidConfig, InvalidRequest, NotFound
 from routing.models import Config, ConfigLabel, ConfigVersion
 
@@ -50,7 +52,7 @@ def create_config(  # noqa: PLR0913 - all by name, and a class for them would on
     """A new config with its first version. The slug is ``pc-<name>-<6 hex>`` where none is given."""
     name = _name(name, "name")
     comment = _comment(comment, "comment")
-    body = canonical(config)
+    body = check_config(workspace, config)
     slug = check.slug(100)(slug, "slug") if slug is not None else _new_slug(name)
     row = Config(workspace=workspace, slug=slug, name=name, created_by=audit.user_of(actor))
     with transaction.atomic():
@@ -79,7 +81,7 @@ def update_config(  # noqa: PLR0913 - all by name, as above
     """
     name = None if name is None else _name(name, "name")
     comment = _comment(comment, "comment")
-    wanted = None if body is None else canonical(body)
+    wanted = None if body is None else check_config(config.workspace, body)
     with transaction.atomic():
         config = _locked(config)
         _check_seen(config, expected_version)
@@ -110,7 +112,7 @@ def rollback_config(
     with transaction.atomic():
         config = _locked(config)
         _check_seen(config, expected_version)
-        body = canonical(_version(config, number).body)
+        body = check_config(config.workspace, _version(config, number).body)
         version = config.versions.get(number=config.version)
         if checksum(body) != version.checksum:
             config.version += 1
@@ -142,7 +144,7 @@ def delete_config(config: Config, *, actor: Actor, force: bool = False) -> None:
 
 def set_label(config: Config, name: str, number: int, *, actor: Actor) -> ConfigLabel:
     """Points a label at a version of its config: a new label, or one that moves."""
-    if not isinstance(name, str) or not _LABEL.fullmatch(name):
+    if not _LABEL.fullmatch(name):
         check.refuse("label", "must be 1 to 40 lower-case letters, digits and hyphens, and not a number: those name versions")
     with transaction.atomic():
         config = _locked(config)
@@ -211,13 +213,17 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:_NAMED_IN_REFUSAL]) + (" and others" if len(names) > _NAMED_IN_REFUSAL else "")
 
 
+def check_config(workspace: Workspace, config: Any) -> Json:
+    """The canonical form of a config, given as an object or as text, that can be saved here. Raises `InvalidConfig`."""
+    body = canonical(config)
+    slugs = VirtualKey.objects.filter(workspace=workspace).values_list("slug", flat=True)
+    check_references(body, frozenset(slugs))
+    return body
+
+
 def canonical(config: Any) -> Json:
-    """The canonical form of a config given as an object or as JSON text. Raises `InvalidConfig`."""
-    if isinstance(config, str):
-        try:
-            config = orjson.loads(config)
-        except orjson.JSONDecodeError as error:
-            raise InvalidConfig(f"config: is not valid JSON: {error}", param="config") from error
+    """The canonical form of a config given as an object, or as text in JSON or YAML. Raises `InvalidConfig`."""
+    config = parse_document(config) if isinstance(config, str) else config
     check.storable(config, "config")
     body = normalise(config, saved=True)
     if len(_encoded(body)) > _MAX_BODY_BYTES:

@@ -88,7 +88,7 @@ def _whole(value: Any, path: str) -> int:
     return number
 
 
-def _expected(request: Request, fields: dict[str, Any]) -> dict[str, int]:
+def _expected(request: Request, fields: dict[str, Any]) -> int | None:
     """The version that the writer has seen in force: `expected_version` in the body, or the ETag in ``If-Match``."""
     given = [_whole(fields.pop("expected_version"), "expected_version")] if "expected_version" in fields else []
     header = request.headers.get("if-match", "*").strip()
@@ -99,7 +99,7 @@ def _expected(request: Request, fields: dict[str, Any]) -> dict[str, int]:
         given.append(int(match[1]))
     if len(set(given)) > 1:
         check.refuse("expected_version", f"is {given[0]}, but If-Match says {given[1]}")
-    return {"expected_version": given[0]} if given else {}
+    return given[0] if given else None
 
 
 def _forced(request: Request) -> bool:
@@ -149,7 +149,7 @@ class ConfigDetail(AdminView):
             check.refuse("status", "can only be active; delete the config to take it out of use")
         if "config" in fields:
             fields["body"] = fields.pop("config")
-        config, version = actions.update_config(config, actor=caller.actor, **fields, **expected)
+        config, version = actions.update_config(config, actor=caller.actor, expected_version=expected, **fields)
         return _saved(config, version)
 
     def delete(self, request: Request, slug: str) -> Response:
@@ -204,7 +204,7 @@ class ConfigRollback(AdminView):
         check.require(fields, "version")
         number = _whole(fields.pop("version"), "version")
         config = queries.get_config(caller.workspace, slug)
-        return _saved(*actions.rollback_config(config, number, actor=caller.actor, **fields, **expected))
+        return _saved(*actions.rollback_config(config, number, actor=caller.actor, expected_version=expected, **fields))
 
 
 class ConfigLabels(AdminView):

@@ -5,17 +5,24 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django import forms
+from django.core.validators import MaxValueValidator
 from django.utils.translation import gettext_lazy as _
 
 from keys.forms import ConsoleForm
 from routing.errors import InvalidConfig, InvalidRequest
+from routing.models import Config
+from routing.pages.texts import Fault
 
 
 class ConfigForm(ConsoleForm):
-    """A config's body as JSON text, with what surrounds it. `refused_path` is the place in the body that was refused."""
+    """A config's body as text, with what surrounds it. `fault` is what was refused in the body.
+
+    `overtaken` are the version that the editor was opened with and the one that somebody else saved since.
+    """
 
     targets: ClassVar = {"config": "body"}
-    refused_path = ""
+    fault: Fault | None = None
+    overtaken: tuple[int, int] | None = None
 
     name = forms.CharField(label=_("Name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     body = forms.CharField(
@@ -46,10 +53,47 @@ class ConfigForm(ConsoleForm):
         if not isinstance(error, InvalidConfig):
             super().refuse(error)
             return
-        path = error.param or ""
-        self.refused_path = "" if path == "config" else path
-        self.add_error("body", error.message.removeprefix(f"{path}: "))
+        self.fault = Fault(error, self.data.get("body", ""))
+        self.add_error("body", self.fault.reason)
+
+    def overtaken_by(self, version: int) -> None:
+        """Somebody saved this version while the form was open. Sending it again, in the knowledge of that, replaces it."""
+        self.overtaken = (self.cleaned_data["base"], version)
+        self.data = {**{name: self.data[name] for name in self.data}, "base": str(version)}
+        self.add_error(None, _("Version %(number)d was saved meanwhile.") % {"number": version})
 
     def values(self) -> dict[str, Any]:
         """The fields but the body, as the actions take them."""
         return {name: self.cleaned_data[name] for name in ("name", "comment", "is_default")}
+
+
+class LabelForm(ConsoleForm):
+    """A label and the version that it points at."""
+
+    targets: ClassVar = {"version": "version", "label": "label"}
+
+    label = forms.CharField(
+        label=_("Label"),
+        max_length=40,
+        help_text=_("Lower-case letters, digits and hyphens, such as production."),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off", "list": "label-names"}
+        ),
+    )
+    version = forms.IntegerField(label=_("Version"), min_value=1, max_value=2**31 - 1)
+
+
+class CompareForm(ConsoleForm):
+    """Two versions of a config, the older one first as a rule."""
+
+    before = forms.IntegerField(label=_("From version"), min_value=1)
+    after = forms.IntegerField(label=_("to version"), min_value=1)
+
+    def __init__(self, config: Config, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("before", "after"):
+            field = self.fields[name]
+            if isinstance(field, forms.IntegerField):
+                field.max_value = config.version
+                field.validators.append(MaxValueValidator(config.version))
+                field.widget.attrs |= {"max": config.version, "inputmode": "numeric"}

@@ -1,4 +1,4 @@
-// What every console page does beside HTML: theme, menus, keyboard, copying, times, tabs and the JSON editor.
+// What every console page does beside HTML: theme, menus, keyboard, copying, times and tabs.
 // Pages work without it, but for copying and the conveniences. Texts come from the page, so that they are translated.
 (() => {
   "use strict";
@@ -136,41 +136,6 @@
     const next = tabs[(tabs.indexOf(tab) + step + tabs.length) % tabs.length];
     choose(next);
     next.focus();
-  });
-
-  // --- the JSON editor: Tab indents; Escape first lets Tab leave the field ---
-
-  let leaving = false;
-  on("keydown", "textarea.gh-editor", (area, event) => {
-    if (event.key === "Tab" && !event.shiftKey && !leaving) {
-      event.preventDefault();
-      area.setRangeText("  ", area.selectionStart, area.selectionEnd, "end");
-    } else if (event.key === "Enter" && !event.ctrlKey && !event.metaKey) {
-      event.preventDefault();
-      const line = area.value.slice(0, area.selectionStart).split("\n").pop();
-      const deeper = /[[{]\s*$/.test(line) ? "  " : "";
-      area.setRangeText(`\n${line.match(/^\s*/)[0]}${deeper}`, area.selectionStart, area.selectionEnd, "end");
-    } else if (event.key === "Enter") {
-      area.form.requestSubmit();
-    }
-    leaving = event.key === "Escape";
-  });
-  on("click", "[data-format]", (button) => {
-    const area = $(button.dataset.format);
-    try {
-      area.value = JSON.stringify(JSON.parse(area.value), null, 2);
-      area.setCustomValidity("");
-    } catch (error) {
-      area.setCustomValidity(error.message);
-      area.reportValidity();
-    }
-  });
-  on("input", "textarea.gh-editor", (area) => area.setCustomValidity(""));
-  on("click", "[data-fill]", (button) => {
-    const area = $(button.dataset.into);
-    area.value = $(button.dataset.fill).content.textContent.trim();
-    area.setCustomValidity("");
-    area.focus();
   });
 
   // --- start ---
