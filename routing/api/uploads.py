@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
-from routing.api import forms
+from routing import multipart
 from routing.call import Json, Upload
 from routing.errors import BodyTooLarge, InvalidRequest, Unavailable
 
@@ -119,7 +119,7 @@ class Received:
         return Opaque(self._spool, self._content_type), {}, shown
 
     async def _form(self, pieces: AsyncIterator[bytes]) -> tuple[Upload, Json, Json]:
-        reader = forms.Reader(self._content_type)
+        reader = multipart.Reader(self._content_type)
         read = 0
         async for piece in pieces:
             read += len(piece)
@@ -129,8 +129,8 @@ class Received:
                 await self._spool.write(content)
         parts = reader.end()
         await self._spool.finish()
-        form = forms.Form(parts, self._content_type, reader.boundary, self._spool.read)
-        return form, forms.fields(parts), forms.shown(parts)
+        form = multipart.Form(parts, self._content_type, reader.boundary, self._spool.read)
+        return form, multipart.fields(parts), multipart.shown(parts)
 
     def close(self) -> None:
         self._spool.close()

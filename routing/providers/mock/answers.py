@@ -56,8 +56,8 @@ def completion(body: Json, behaviour: Behaviour, *, chat: bool) -> list[Part]:
     """The body of an answer to chat or text completions: one part when whole, one for each event of a stream."""
     answer = _chat_answer(body, behaviour) if chat else _text_answer(body, behaviour)
     prompts = 1 if chat else len(_prompts(body.get("prompt")))
-    count = _whole_number(body, "n", 1, 128) * prompts
-    prompt_tokens = sum(len(_pieces(text)) + 1 for text in _texts(body))
+    count = whole_number(body, "n", 1, 128) * prompts
+    prompt_tokens = sum(len(pieces_of(text)) + 1 for text in _texts(body))
     cached = min(behaviour.cached, prompt_tokens)
     usage = _usage(prompt_tokens, len(answer.pieces) * count, cached)
     head = {"id": _id(body, chat), "created": CREATED, "model": body["model"]}
@@ -74,14 +74,14 @@ def completion(body: Json, behaviour: Behaviour, *, chat: bool) -> list[Part]:
 def embeddings(body: Json) -> list[Part]:
     """Vectors in which texts with the same words lie close together, so that they are good for more than their shape."""
     inputs = _prompts(body.get("input"))
-    dimensions = _whole_number(body, "dimensions", DEFAULT_DIMENSIONS, MAX_DIMENSIONS)
+    dimensions = whole_number(body, "dimensions", DEFAULT_DIMENSIONS, MAX_DIMENSIONS)
     as_text = body.get("encoding_format") == "base64"
     data = []
     for index, text in enumerate(inputs):
-        vector = _vector(text, dimensions)
+        vector = vector_of(text, dimensions)
         packed: Any = base64.b64encode(struct.pack(f"<{dimensions}f", *vector)).decode() if as_text else vector
         data.append({"object": "embedding", "index": index, "embedding": packed})
-    tokens = sum(len(_pieces(text)) for text in inputs)
+    tokens = sum(len(pieces_of(text)) for text in inputs)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return [Part(orjson.dumps({"object": "list", "data": data, "model": body["model"], "usage": usage}), content=True)]
 
@@ -107,7 +107,7 @@ def _chat_answer(body: Json, behaviour: Behaviour) -> _Answer:
     function = _tool_to_call(body, behaviour, messages[-1])
     if function is not None:
         arguments = orjson.dumps(sample(function.get("parameters") or {"type": "object"})).decode()
-        return _Answer(_pieces(arguments), "tool_calls", tool=str(function.get("name")))
+        return _Answer(pieces_of(arguments), "tool_calls", tool=str(function.get("name")))
     users = [message for message in messages if isinstance(message, dict) and message.get("role") in ("user", "tool")]
     said = _text(users[-1].get("content")) if users else ""
     return _limited(_formatted(_said(said, body, behaviour), _object(body, "response_format")), body)
@@ -137,7 +137,7 @@ def _formatted(text: str, response_format: Json) -> str:
 
 
 def _limited(text: str, body: Json) -> _Answer:
-    pieces = _pieces(text)
+    pieces = pieces_of(text)
     limit = body.get("max_completion_tokens", body.get("max_tokens"))
     if isinstance(limit, int) and 0 <= limit < len(pieces):
         return _Answer(pieces[:limit], "length")
@@ -220,7 +220,7 @@ def _call_id(index: int) -> str:
 # --- what it reads ---
 
 
-def _pieces(text: str) -> list[str]:
+def pieces_of(text: str) -> list[str]:
     return _PIECE.findall(text)
 
 
@@ -257,7 +257,7 @@ def _object(data: Json, key: str) -> Json:
     return value or {}
 
 
-def _whole_number(body: Json, key: str, default: int, most: int) -> int:
+def whole_number(body: Json, key: str, default: int, most: int) -> int:
     value = body.get(key)
     if value is None:
         return default
@@ -266,7 +266,7 @@ def _whole_number(body: Json, key: str, default: int, most: int) -> int:
     return value
 
 
-def _vector(text: str, dimensions: int) -> list[float]:
+def vector_of(text: str, dimensions: int) -> list[float]:
     """A unit vector: each word adds or takes one at a few places that its hash names."""
     vector = [0.0] * dimensions
     for word in _WORD.findall(text.lower()) or [""]:

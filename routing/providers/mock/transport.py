@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 import orjson
 
+from routing import multipart
 from routing.call import Json, UpstreamRequest
-from routing.errors import StreamBroken, UpstreamUnreachable
-from routing.providers.mock import answers
+from routing.errors import InvalidRequest, StreamBroken, UpstreamUnreachable
+from routing.providers.mock import answers, media
 from routing.providers.mock.answers import BadRequest, Part
 from routing.providers.mock.behaviour import Behaviour, UnknownModel, parse_model
 
@@ -78,7 +79,7 @@ class MockTransport:
         endpoint = path.removeprefix("v1/")
         if request.method == "GET" and endpoint == "models":
             return MockResponse(200, _JSON, answers.models())
-        body = _parsed(await _bytes(request))
+        body = await _parsed(request)
         if body is None:
             return _refusal(400, "The body must be a JSON object with a `model`.")
         try:
@@ -98,7 +99,7 @@ class MockTransport:
             return _refusal(400, str(error))
         if parts is None:
             return _refusal(404, f"The mock provider has no endpoint {path!r}.", "not_found")
-        return _shaped(parts, body, behaviour)
+        return _shaped(parts, body, behaviour, _kind(endpoint, body))
 
     def _fault(self, model: str, behaviour: Behaviour, trace: str) -> MockResponse | None:
         """An answer with an error status, or None. Raises for a refused connection."""
@@ -124,34 +125,64 @@ class MockTransport:
 _FAILURE = answers.error("The mock provider failed, as its model's name asks.", kind="server_error", code="mock_failure")
 
 
-def _parsed(body: bytes) -> Json | None:
+async def _parsed(request: UpstreamRequest) -> Json | None:
+    """The parameters, of a form with its files' names and sizes; None where there is no model."""
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        if isinstance(request.body, bytes):
+            parsed = orjson.loads(request.body)
+        else:
+            reader = multipart.Reader(request.body.content_type)
+            async for piece in request.body.chunks():
+                reader.feed(piece)
+            parsed = multipart.shown(reader.end())
+    except (orjson.JSONDecodeError, InvalidRequest):
         return None
-    return parsed if isinstance(parsed, dict) and isinstance(parsed.get("model"), str) else None
+    if not isinstance(parsed, dict):
+        return None
+    parsed.setdefault("model", "mock")
+    return parsed if isinstance(parsed["model"], str) else None
+
+
+_ANSWERS: dict[str, Callable[[Json], list[Part]]] = {
+    "embeddings": answers.embeddings,
+    "images/generations": media.images,
+    "images/edits": media.images,
+    "audio/speech": media.speech,
+    "audio/transcriptions": media.transcript,
+    "audio/translations": media.transcript,
+    "moderations": media.moderation,
+    "rerank": media.ranking,
+}
 
 
 def _answer(endpoint: str, body: Json, behaviour: Behaviour) -> list[Part] | None:
-    if endpoint == "chat/completions":
-        return answers.completion(body, behaviour, chat=True)
-    if endpoint == "completions":
-        return answers.completion(body, behaviour, chat=False)
-    return answers.embeddings(body) if endpoint == "embeddings" else None
+    if endpoint in ("chat/completions", "completions"):
+        return answers.completion(body, behaviour, chat=endpoint == "chat/completions")
+    answer = _ANSWERS.get(endpoint)
+    return None if answer is None else answer(body)
 
 
-def _shaped(parts: list[Part], body: Json, behaviour: Behaviour) -> MockResponse:
+def _kind(endpoint: str, body: Json) -> dict[str, str]:
+    """The headers that say what the answer is."""
+    if endpoint == "audio/speech":
+        return {"content-type": "audio/wav"}
+    if body.get("stream") is True:
+        return {"content-type": "text/event-stream"}
+    texts = {"text": "text/plain; charset=utf-8", "srt": "text/plain; charset=utf-8", "vtt": "text/vtt; charset=utf-8"}
+    heard = endpoint in ("audio/transcriptions", "audio/translations")
+    return {"content-type": texts.get(str(body.get("response_format")), "application/json")} if heard else _JSON
+
+
+def _shaped(parts: list[Part], body: Json, behaviour: Behaviour, kind: Mapping[str, str]) -> MockResponse:
     """The answer with status 200, or what stands in its place."""
     if behaviour.html:
         page = b"<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>"
         return MockResponse(200, {"content-type": "text/html"}, [Part(page, content=True)])
     if behaviour.empty:
         return MockResponse(200, _JSON, [])
-    streams = body.get("stream") is True
-    kind = {"content-type": "text/event-stream"} if streams else _JSON
     if behaviour.garbage:
         return MockResponse(200, kind, [Part(b"\x00\xff}{ this is no answer", content=True)])
-    if streams:
+    if kind["content-type"].startswith(("text/event-stream", "audio/")):
         return MockResponse(200, kind, parts, behaviour)
     whole = parts[0].data
     if behaviour.error_event is not None:
@@ -163,15 +194,9 @@ def _shaped(parts: list[Part], body: Json, behaviour: Behaviour) -> MockResponse
         halves = [Part(whole[: len(whole) // 2], content=True), Part(whole[len(whole) // 2 :])]
         fault = Behaviour(cut=1) if behaviour.cut is not None else Behaviour(hang=1)
         return MockResponse(200, _JSON, halves, fault)
-    return MockResponse(200, _JSON, parts)
+    return MockResponse(200, kind, parts)
 
 
 def _refusal(status: int, message: str, code: str | None = None, headers: Mapping[str, Any] = _JSON) -> MockResponse:
     kind = "rate_limit_error" if status == 429 else "server_error" if status >= 500 else "invalid_request_error"
     return MockResponse(status, headers, [Part(answers.error(message, kind=kind, code=code), content=True)])
-
-
-async def _bytes(request: UpstreamRequest) -> bytes:
-    if isinstance(request.body, bytes):
-        return request.body
-    return b"".join([piece async for piece in request.body.chunks()])

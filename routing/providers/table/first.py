@@ -10,8 +10,6 @@ from routing.providers.mock.answers import MODELS
 from routing.providers.mock.transport import TRACE_HEADER
 from routing.providers.openai import OpenAIDialect
 
-CHAT, COMPLETIONS, EMBEDDINGS = Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS
-
 ROWS = (
     # Also any other server of the same dialect, through custom_host.
     Provider(
@@ -34,7 +32,7 @@ ROWS = (
         base_url="https://api.anthropic.com/v1",
         dialect=AnthropicDialect(),
         auth=header_key("x-api-key"),
-        supports=frozenset({CHAT, Endpoint.MESSAGES, Endpoint.COUNT_TOKENS, Endpoint.PROXY}),
+        supports=frozenset({Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.COUNT_TOKENS, Endpoint.PROXY}),
         aliases=("claude",),
         options=(
             Option("anthropic_version", sent_as="anthropic-version"),
@@ -49,7 +47,13 @@ ROWS = (
         base_url="mock://local/v1",
         dialect=OpenAIDialect(trace_header=TRACE_HEADER),
         auth=no_auth,
-        supports=frozenset({CHAT, COMPLETIONS, EMBEDDINGS}),
+        supports=frozenset(
+            (
+                *(Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.MODERATIONS, Endpoint.RERANK),
+                *(Endpoint.IMAGES, Endpoint.IMAGE_EDITS),
+                *(Endpoint.SPEECH, Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS),
+            )
+        ),
         price_id="mock",
         models=MODELS,
         needs_key=False,
