@@ -44,8 +44,8 @@ def region(target: Target) -> str:
     return name
 
 
-async def authorise(request: UpstreamRequest, target: Target, send: Send) -> UpstreamRequest:
-    """See `Signer`. A credential that the caller forwards on purpose is left alone."""
+async def authorise(request: UpstreamRequest, target: Target, send: Send, *, service: str = SERVICE) -> UpstreamRequest:
+    """See `Signer`. A credential that the caller forwards on purpose is left alone. `service` is AWS's name of its own."""
     if "authorization" in request.headers:
         return request
     kind = option(target, "aws_auth_type")
@@ -58,7 +58,7 @@ async def authorise(request: UpstreamRequest, target: Target, send: Send) -> Ups
     keys = _keys(target)
     if kind == "assumedRole" or (not kind and option(target, "aws_role_arn")):
         keys = await _assumed(target, keys, send)
-    return signed(request, keys=keys, region=region(target), service=SERVICE)
+    return signed(request, keys=keys, region=region(target), service=service)
 
 
 def _keys(target: Target) -> AwsKeys:

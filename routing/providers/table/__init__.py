@@ -19,8 +19,11 @@ from routing.providers.cohere import rows as cohere
 from routing.providers.google import rows as google
 from routing.providers.huggingface import rows as huggingface
 from routing.providers.mistral import rows as mistral
+from routing.providers.nomic import rows as nomic
 from routing.providers.ollama import rows as ollama
-from routing.providers.table import china, clouds, first, gateways, inference, makers, servers
+from routing.providers.segmind import rows as segmind
+from routing.providers.stability import rows as stability
+from routing.providers.table import china, clouds, first, gateways, inference, makers, servers, specialists
 from routing.providers.workers_ai import rows as workers_ai
 
 _ROWS: tuple[Provider, ...] = (
@@ -31,6 +34,10 @@ _ROWS: tuple[Provider, ...] = (
     *china.ROWS,
     *gateways.ROWS,
     *servers.ROWS,
+    *specialists.ROWS,
+    *nomic.ROWS,
+    *segmind.ROWS,
+    *stability.ROWS,
     *azure.ROWS,
     *bedrock.ROWS,
     *cohere.ROWS,

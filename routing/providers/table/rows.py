@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routing.call import Endpoint
 from routing.providers.auth import bearer
-from routing.providers.base import Auth, Dialect, Option, Provider
+from routing.providers.base import Auth, Dialect, Option, Provider, Signer
 from routing.providers.openai import OpenAIDialect
 
 NONE: frozenset[Endpoint] = frozenset()
@@ -45,6 +45,7 @@ def row(  # noqa: PLR0913 - the fields of a row by their names
     stream_usage: bool = True,
     needs_key: bool = True,
     options: tuple[Option, ...] = (),
+    signer: Signer | None = None,
 ) -> Provider:
     """A vendor of OpenAI's dialect with the key as a bearer token. Whatever else it has can be reached through the proxy."""
     return Provider(
@@ -59,6 +60,7 @@ def row(  # noqa: PLR0913 - the fields of a row by their names
         stream_usage=stream_usage,
         needs_key=needs_key,
         options=options,
+        signer=signer,
         source=source,
     )
 

@@ -4,13 +4,15 @@ One JSON file each, under the id of its row. A stream stands beside it as it com
 caller gets it (`<case>.out.sse`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from routing.call import Call, Endpoint, Target, Usage
+from routing.providers import raw
+from routing.providers.base import Dialect, Provider
 from routing.providers.table import PROVIDERS, find
 
 HERE = Path(__file__).parent
@@ -46,6 +48,19 @@ def make_target(provider: str, **settings: Any) -> Target:
     return Target(provider=row, **settings)
 
 
+SAMPLES: dict[str, dict[str, Any]] = {
+    Endpoint.CHAT: {"messages": [{"role": "user", "content": "Hi"}]},
+    Endpoint.EMBEDDINGS: {"input": ["Hi"]},
+    Endpoint.IMAGES: {"prompt": "A gate"},
+}
+
+
+def sample_call(row: Provider, body: dict[str, Any] | None = None, headers: dict[str, str] | None = None) -> Call:
+    """A plain call for something that the row offers."""
+    endpoint = next((endpoint for endpoint in SAMPLES if endpoint in row.supports), Endpoint.CHAT)
+    return make_call({"model": "m", **SAMPLES[endpoint], **(body or {})}, endpoint, headers)
+
+
 @dataclass(frozen=True)
 class Pair:
     provider: str
@@ -57,7 +72,8 @@ class Pair:
 
     @property
     def call(self) -> Call:
-        return make_call(self.data["call"], self.data.get("endpoint", Endpoint.CHAT), self.data.get("headers"))
+        call = make_call(self.data["call"], self.data.get("endpoint", Endpoint.CHAT), self.data.get("headers"))
+        return replace(call, path=self.data.get("path", ""))
 
     @property
     def target(self) -> Target:
@@ -67,8 +83,13 @@ class Pair:
         return make_target(self.provider, **settings)
 
     @property
-    def usage(self) -> Usage:
-        return Usage(**self.data["usage"])
+    def dialect(self) -> Dialect:
+        """What speaks: the row's own dialect, or the one that passes all through."""
+        return raw.DIALECT if self.call.endpoint == Endpoint.PROXY else self.target.provider.dialect
+
+    @property
+    def usage(self) -> Usage | None:
+        return None if self.data["usage"] is None else Usage(**self.data["usage"])
 
     @property
     def stream(self) -> bytes:

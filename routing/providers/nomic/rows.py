@@ -1,0 +1,20 @@
+"""Nomic's row."""
+
+from __future__ import annotations
+
+from routing.call import Endpoint
+from routing.providers.auth import bearer
+from routing.providers.base import Provider
+from routing.providers.nomic import NomicDialect
+
+ROWS = (
+    Provider(
+        id="nomic",
+        label="Nomic",
+        base_url="https://api-atlas.nomic.ai/v1",
+        dialect=NomicDialect(),
+        auth=bearer,
+        supports=frozenset({Endpoint.EMBEDDINGS, Endpoint.PROXY}),
+        source="https://docs.nomic.ai/reference/api/embed-text-v-1-embedding-text-post",
+    ),
+)
