@@ -1,7 +1,10 @@
-"""AWS's binary event stream, as the service writes it."""
+"""What AWS's services do: they write binary event streams, and check signatures."""
 
+import hashlib
+import hmac
 import struct
 import zlib
+from urllib.parse import quote
 
 import orjson
 
@@ -32,3 +35,34 @@ def exception(kind, text):
 
 def events(*pairs):
     return b"".join(event(kind, data) for kind, data in pairs)
+
+
+def signature_holds(method, path, headers, body, *, secret, service="bedrock"):
+    """Whether a request that came over the wire is signed as AWS describes signature version 4, read from its own words.
+
+    `path` is the path as it came, still encoded; AWS encodes it once more. `headers` has lower-case names.
+    """
+    algorithm, _, rest = headers["authorization"].partition(" ")
+    fields = dict(item.strip().split("=", 1) for item in rest.split(","))
+    _, date, region, named, end = fields["Credential"].split("/")
+    path, _, query = path.partition("?")
+    signed = fields["SignedHeaders"].split(";")
+    request = "\n".join(
+        (
+            method,
+            quote(path, safe="/-_.~"),
+            "&".join(sorted(query.split("&"))),
+            *(f"{name}:{' '.join(headers[name].split())}" for name in signed),
+            "",
+            ";".join(signed),
+            hashlib.sha256(body).hexdigest(),
+        )
+    )
+    scope = f"{date}/{region}/{service}/aws4_request"
+    to_sign = "\n".join((algorithm, headers["x-amz-date"], scope, hashlib.sha256(request.encode()).hexdigest()))
+    key = f"AWS4{secret}".encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    assert (algorithm, named, end) == ("AWS4-HMAC-SHA256", service, "aws4_request")
+    assert {"host", "x-amz-date"} <= set(signed)
+    return hmac.compare_digest(hmac.digest(key, to_sign.encode(), "sha256").hex(), fields["Signature"])
