@@ -9,14 +9,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 import redis
 import structlog
 from django.db import Error as DatabaseFault
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from redis.exceptions import RedisError
 
 from keys import hashing, provider_options, vault
@@ -49,20 +49,45 @@ def load(pepper: bytes, histories: Histories | None = None) -> Snapshot:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        in_force = list(ConfigVersion.objects.select_related("config").filter(number=F("config__version")))
         return Snapshot(
             version=SnapshotVersion.objects.get().number,
             default_workspace_id=_default_workspace(),
             hash_key=lambda raw: hashing.hash_key(raw, pepper),
             keys=dict(_keys(ApiKey.objects.filter(revoked_at=None))),
             virtual_keys=dict(_virtual_keys(VirtualKey.objects.all())),
-            configs={(str(version.config.workspace_id), version.config.slug): _config(version) for version in in_force},
-            labels={
-                (str(config), name): number
-                for config, name, number in ConfigLabel.objects.values_list("config_id", "name", "version__number")
-            },
-            histories=_histories({str(version.config_id): version.number for version in in_force}, histories or {}),
+            **_configs(ConfigVersion.objects.all(), ConfigLabel.objects.all(), histories or {}),
         )
+
+
+def load_workspace(workspace_id: str) -> Snapshot:
+    """What calls of one workspace need, its API keys apart: for a dry run."""
+    in_workspace = {"config__workspace_id": workspace_id}
+    return Snapshot(
+        version=0,
+        default_workspace_id=workspace_id,
+        hash_key=str,
+        virtual_keys=dict(_virtual_keys(VirtualKey.objects.filter(workspace_id=workspace_id))),
+        **_configs(ConfigVersion.objects.filter(**in_workspace), ConfigLabel.objects.filter(**in_workspace), {}),
+    )
+
+
+class _Configs(TypedDict):
+    """The tables of a snapshot that hold configs."""
+
+    configs: dict[tuple[str, str], ConfigEntry]
+    labels: dict[tuple[str, str], int]
+    histories: Histories
+
+
+def _configs(versions: QuerySet[ConfigVersion], labels: QuerySet[ConfigLabel], known: Histories) -> _Configs:
+    in_force = list(versions.select_related("config").filter(number=F("config__version")))
+    return {
+        "configs": {(str(version.config.workspace_id), version.config.slug): _config(version) for version in in_force},
+        "labels": {
+            (str(config), name): number for config, name, number in labels.values_list("config_id", "name", "version__number")
+        },
+        "histories": _histories({str(version.config_id): version.number for version in in_force}, known),
+    }
 
 
 def _default_workspace() -> str:

@@ -181,8 +181,8 @@ def test_a_refused_config_names_the_place_and_keeps_the_text(owner: Client) -> N
 
 
 def test_text_that_is_no_json_says_where_it_ends(owner: Client) -> None:
-    errors = _errors(owner.post("/console/new-config", {"name": "Main", "body": '{"provider": }', "comment": ""}))
-    assert "line 1, column 15" in errors["body"][0]
+    errors = _errors(owner.post("/console/new-config", {"name": "Main", "body": '{"provider": "mock"', "comment": ""}))
+    assert "line 1, column 20" in errors["body"][0]
 
 
 def test_a_config_gains_versions_and_an_old_one_comes_back(owner: Client) -> None:
