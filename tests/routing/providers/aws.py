@@ -11,15 +11,20 @@ import orjson
 _STRING = 7
 
 
+def framed(head, payload, length=None):
+    """A message with these very bytes as its headers, and `length` in place of its own."""
+    lengths = struct.pack("!II", length or 16 + len(head) + len(payload), len(head))
+    body = lengths + struct.pack("!I", zlib.crc32(lengths)) + head + payload
+    return body + struct.pack("!I", zlib.crc32(body))
+
+
 def message(headers, payload):
     """One message; `headers` are texts."""
     head = b"".join(
         bytes((len(name),)) + name.encode() + bytes((_STRING,)) + len(value).to_bytes(2, "big") + value.encode()
         for name, value in headers.items()
     )
-    lengths = struct.pack("!II", 16 + len(head) + len(payload), len(head))
-    body = lengths + struct.pack("!I", zlib.crc32(lengths)) + head + payload
-    return body + struct.pack("!I", zlib.crc32(body))
+    return framed(head, payload)
 
 
 def event(kind, data):
