@@ -27,7 +27,7 @@ async def run(exchange: Exchange, provider_key: str | None, snapshot: Snapshot, 
     """The reply to a call. Raises `GatewayError`; both ways, the call ends up settled and in the log exactly once."""
     call, caller = exchange.call, exchange.caller
     try:
-        exchange.plan = resolve(call.headers, caller, provider_key, snapshot)
+        exchange.plan = resolve(call.headers, caller, provider_key, snapshot, call.model)
         await _admit(exchange, gateway)
         reply = exchange.reply = await attempts.run(exchange, gateway)
         if isinstance(reply.body, bytes):
@@ -57,8 +57,8 @@ def answered(exchange: Exchange, gateway: Gateway) -> None:
 
 
 async def _admit(exchange: Exchange, gateway: Gateway) -> None:
-    """Takes the call, its tokens and its price, both estimated, from the limits of the API key."""
-    limits = exchange.caller.limits
+    """Takes the call, its tokens and its price, both estimated, from the limits of the API key and the config's budgets."""
+    limits = (*exchange.caller.limits, *exchange.plan.limits)
     if not limits:
         return
     tokens, cost_nano = metering.estimate(exchange.call, metering.first_target(exchange.plan.root), gateway.prices)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from keys.auth import Caller
 from keys.hashing import shown
-from routing.call import DEFAULT_RETRY_STATUSES, Json, Retry, Target, Timeouts
+from keys.limits import NANO, Limit, Period, Unit
+from routing.call import Json, Target
 from routing.configs import values
 from routing.configs.facts import Facts
+from routing.configs.inherit import Level
 from routing.configs.normalise import normalise
+from routing.configs.rules import compile_rule
+from routing.configs.settings import PREFERENCES
 from routing.errors import InvalidConfig, InvalidRequest, Unauthenticated
 from routing.providers import table
 from routing.providers.base import Provider
@@ -37,6 +42,7 @@ _CONFIG_ID = re.compile(r"[\w-]{1,100}(?:@[\w-]{1,40})?", re.ASCII)
 # A larger inline config is resolved each time: the plans in memory are bounded in number, so each of them must be small.
 _REMEMBERED_CHARACTERS = 4096
 _LEAF_KEYS = frozenset({"provider", "virtual_key", "targets"})
+_BUDGETS = {"daily": Period.DAY, "monthly": Period.MONTH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +81,7 @@ class Plan:
     """The tree of targets, and which saved config it came from.
 
     `deadline_ms` bounds the call as a whole, tries and waits together. With `stream_resume` the next target goes on with the
-    text that a broken stream has already sent.
+    text that a broken stream has already sent. `limits` are the budgets of the config itself.
     """
 
     root: Node
@@ -83,41 +89,51 @@ class Plan:
     config_version: int | None = None
     deadline_ms: int | None = None
     stream_resume: bool = False
+    limits: tuple[Limit, ...] = ()
 
 
-_NO_RETRY = Retry()
+def resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | None, snapshot: Snapshot, model: str = "") -> Plan:
+    """The plan of one call. `model` is what the call asks for: ``@slug/model`` names a virtual key where no config does.
 
-
-@dataclass(frozen=True, slots=True)
-class _Inherited:
-    """What a target takes from the levels above it (portkey-wire 3.3)."""
-
-    override_params: Json = field(default_factory=dict)
-    retry: Retry = _NO_RETRY
-    timeout_ms: int | None = None
-    custom_host: str | None = None
-    forward_headers: tuple[str, ...] = ()
-    strict: bool = True
-
-
-def resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | None, snapshot: Snapshot) -> Plan:
-    """The plan of one call. Raises `InvalidConfig`, `InvalidRequest` or `Unauthenticated`."""
+    Raises `InvalidConfig`, `InvalidRequest` or `Unauthenticated`.
+    """
     get = headers.get
-    key = (caller.workspace_id, caller.is_anonymous, caller.default_config, provider_key, *(get(name) for name in _SHAPING))
+    named = model if model.startswith("@") else ""
+    who = (caller.workspace_id, caller.is_anonymous, caller.default_config, provider_key, named)
+    key = (*who, *(get(name) for name in _SHAPING))
     if (plan := snapshot.plan(key)) is None:
-        plan = _resolve(headers, caller, provider_key, snapshot)
+        plan = _resolve(headers, caller, provider_key, snapshot, named)
         if len(headers.get("x-portkey-config", "")) <= _REMEMBERED_CHARACTERS:
             snapshot.remember(key, plan)
     return plan
 
 
-def _resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | None, snapshot: Snapshot) -> Plan:
+def _resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | None, snapshot: Snapshot, model: str) -> Plan:
     body, entry = _config(headers.get("x-portkey-config"), caller, snapshot)
+    request = _FromRequest(headers, provider_key, model)
     if not _LEAF_KEYS & body.keys():
-        body = {**body, **_leaf_from_headers(headers, provider_key)}
-    builder = _Builder(headers, caller, snapshot)
-    root = builder.node(body, "config", _Inherited())
-    return Plan(root, entry.id if entry else None, entry.version if entry else None)
+        body = request.target(body)
+    root = _Builder(request, caller, snapshot).node(body, "config", Level())
+    return Plan(
+        root,
+        entry.id if entry else None,
+        entry.version if entry else None,
+        deadline_ms=body.get("deadline_ms"),
+        stream_resume=body.get("stream_resume", False),
+        limits=tuple(_budgets(body, entry)),
+    )
+
+
+def _budgets(body: Json, entry: ConfigEntry | None) -> Iterator[Limit]:
+    """The budgets of a config, which all its calls share: a saved one by its id, another by what it says."""
+    budgets = body.get("cost_optimization", {}).get("budget_limits", {})
+    if not budgets:
+        return
+    label = f"config {entry.slug!r}" if entry else "this config"
+    said = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    owner = f"config:{entry.id if entry else hashlib.sha256(said).hexdigest()[:32]}"
+    for name, usd in budgets.items():
+        yield Limit(owner, label, Unit.COST, _BUDGETS[name], round(usd * NANO))
 
 
 def _config(header: str | None, caller: Caller, snapshot: Snapshot) -> tuple[Json, ConfigEntry | None]:
@@ -147,29 +163,47 @@ def _config(header: str | None, caller: Caller, snapshot: Snapshot) -> tuple[Jso
     return entry.body, entry
 
 
-def _leaf_from_headers(headers: Mapping[str, str], provider_key: str | None) -> Json:
-    """The target that the headers name, for a config that names none."""
-    leaf: Json = {option: headers[header] for header, option in table.OPTION_HEADERS.items() if headers.get(header)}
-    if virtual_key := headers.get("x-portkey-virtual-key", "").strip():
-        leaf["virtual_key"] = virtual_key
-        return leaf
-    provider = headers.get("x-portkey-provider", "").strip()
-    if not provider:
-        raise InvalidRequest(
-            "No target: send x-portkey-virtual-key, x-portkey-config, or x-portkey-provider with your own key.",
-            param="x-portkey-provider",
-            code="no_target",
-        )
-    leaf["provider"] = table.find(provider).id
-    if provider_key:
-        leaf["api_key"] = provider_key
-    return leaf
+@dataclass(frozen=True, slots=True)
+class _FromRequest:
+    """What the request itself says about its target."""
+
+    headers: Mapping[str, str]
+    provider_key: str | None
+    model: str
+
+    def target(self, body: Json) -> Json:
+        """`body`, a config that names no target, with the one that the request names."""
+        leaf = {option: self.headers[header] for header, option in table.OPTION_HEADERS.items() if self.headers.get(header)}
+        provider = self.headers.get("x-portkey-provider", "").strip()
+        virtual_key = self.headers.get("x-portkey-virtual-key", "").strip()
+        params = body.get("override_params", {})
+        if self.model:
+            virtual_key, _, model = self.model[1:].partition("/")
+            if not model:
+                raise InvalidRequest("A model that begins with @ is written as @slug/model.", param="model")
+            params = {"model": model, **params}
+        if provider.startswith("@") and not virtual_key:
+            virtual_key = provider[1:]
+        if virtual_key:
+            leaf["virtual_key"] = virtual_key
+        elif provider:
+            leaf["provider"] = table.find(provider).id
+            leaf |= {"api_key": self.provider_key} if self.provider_key else {}
+        else:
+            raise InvalidRequest(
+                "No target: send x-portkey-virtual-key, x-portkey-config, or x-portkey-provider with your own key.",
+                param="x-portkey-provider",
+                code="no_target",
+            )
+        return {**body, **leaf, **({"override_params": params} if params else {})}
 
 
 class _Builder:
     """Turns the canonical config into bound targets, top down."""
 
-    def __init__(self, headers: Mapping[str, str], caller: Caller, snapshot: Snapshot) -> None:
+    def __init__(self, request: _FromRequest, caller: Caller, snapshot: Snapshot) -> None:
+        headers = request.headers
+        self._request = request
         self._caller = caller
         self._snapshot = snapshot
         # These three beat every level of the config.
@@ -178,26 +212,47 @@ class _Builder:
         self._forward = _header(headers, "x-portkey-forward-headers", values.header_names)
         self._lenient = headers.get("x-portkey-strict-open-ai-compliance", "").lower() == "false"
 
-    def node(self, body: Json, path: str, above: _Inherited) -> Node:
-        level = _merge(body, above)
+    def node(self, body: Json, path: str, above: Level) -> Node:
+        level = above.below(body)
         if "targets" not in body:
+            if body.get("passthrough"):
+                body = self._request.target(body)
+                level = above.below(body)  # a model that names a virtual key is one parameter more
             return self._target(body, path, level)
-        strategy = body["strategy"]
-        codes = strategy.get("on_status_codes")
-        children = tuple(self.node(child, f"{path}.targets[{index}]", level) for index, child in enumerate(body["targets"]))
+        return self._branch(body, path, level)
+
+    def _branch(self, body: Json, path: str, level: Level) -> Branch:
+        strategy, targets = body["strategy"], body["targets"]
+        mode, codes = strategy["mode"], strategy.get("on_status_codes")
+        cost = body.get("cost_optimization", {})
+        if cost.get("auto_switch"):
+            mode = PREFERENCES[cost["preferences"][0]]
+        index_of = {target.get("name"): index for index, target in enumerate(targets)}
+        rules = []
+        for number, rule in enumerate(strategy.get("conditions", ())):
+            holds, text = compile_rule(rule, f"{path}.strategy.conditions[{number}]")
+            rules.append(Rule(holds, index_of[rule["then"]], text))
         return Branch(
-            mode=strategy["mode"],
-            children=children,
+            mode=mode,
+            children=tuple(self.node(child, f"{path}.targets[{index}]", level) for index, child in enumerate(targets)),
             path=path,
-            weights=tuple(child.get("weight", 1) for child in body["targets"]),
+            weights=tuple(child.get("weight", 1) for child in targets),
             on_status_codes=None if codes is None else frozenset(codes),
+            rules=tuple(rules),
+            default=index_of[strategy["default"]] if "default" in strategy else None,
+            sticky=tuple(strategy["sticky"]["hash_fields"]) if "sticky" in strategy else (),
         )
 
-    def _target(self, body: Json, path: str, level: _Inherited) -> Target:
+    def _target(self, body: Json, path: str, level: Level) -> Target:
         stored = self._virtual_key(body["virtual_key"], path) if "virtual_key" in body else None
         if stored is None and "provider" not in body:
             raise InvalidConfig(f"{path}: names neither a provider nor a virtual_key.", param=f"{path}.provider")
         provider = table.find(stored.provider if stored else body["provider"])
+        if stored is not None and body.get("provider", provider.id) != provider.id:
+            raise InvalidConfig(
+                f"{path}.provider: {body['provider']} contradicts the virtual key, which is one of {provider.id}.",
+                param=f"{path}.provider",
+            )
         custom_host = self._custom_host or level.custom_host
         if stored is not None and custom_host:
             raise InvalidRequest(
@@ -214,18 +269,26 @@ class _Builder:
         if stored is not None:
             _stays(provider, options, given, path)
         options |= given
+        conditions = body.get("conditions", {})
         return Target(
             path=path,
             provider=provider,
             base_url=(stored.custom_host if stored else custom_host) or provider.base_url,
             api_key=stored.api_key if stored else body.get("api_key"),
             virtual_key_id=stored.id if stored else None,
+            default_params=level.default_params,
             override_params=level.override_params,
+            drop_params=level.drop_params,
             options=options,
             forward_headers=forward,
             retry=level.retry,
-            timeouts=Timeouts(attempt_ms=self._timeout_ms or level.timeout_ms),
+            timeouts=level.times(self._timeout_ms),
+            breaker=level.breaker,
+            pool=level.pool_of(provider.id),
             strict=level.strict and not self._lenient,
+            drop_unsupported=level.drop_unsupported,
+            fallback_on=frozenset(conditions["fallback_on"]) if "fallback_on" in conditions else None,
+            most_tokens=conditions.get("max_tokens"),
             name=body.get("name"),
             limits=stored.limits if stored else (),
             expires_at=stored.expires_at if stored else None,
@@ -257,27 +320,3 @@ def _stays(provider: Provider, stored: Mapping[str, Any], given: Mapping[str, An
 def _header(headers: Mapping[str, str], name: str, parse: Any) -> Any:
     value = headers.get(name, "").strip()
     return parse(value, name) if value else None
-
-
-def _merge(body: Json, above: _Inherited) -> _Inherited:
-    retry = body.get("retry")
-    return _Inherited(
-        override_params={**above.override_params, **body.get("override_params", {})},
-        retry=_retry(retry) if retry is not None else above.retry,
-        timeout_ms=body.get("request_timeout_ms") or above.timeout_ms,
-        custom_host=body.get("custom_host") or above.custom_host,
-        forward_headers=tuple(body.get("forward_headers") or above.forward_headers),
-        strict=above.strict and body.get("strict_open_ai_compliance", True),
-    )
-
-
-def _retry(raw: Json) -> Retry:
-    defaults = Retry()
-    return Retry(
-        attempts=raw["attempts"],
-        on_status_codes=frozenset(raw.get("on_status_codes", DEFAULT_RETRY_STATUSES)),
-        initial_delay_ms=raw.get("initial_delay_ms", defaults.initial_delay_ms),
-        backoff_factor=raw.get("backoff_factor", defaults.backoff_factor),
-        max_delay_ms=raw.get("max_delay_ms", defaults.max_delay_ms),
-        use_retry_after=raw.get("use_retry_after_header", False),
-    )

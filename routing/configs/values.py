@@ -120,15 +120,18 @@ def status_codes(value: object, path: str) -> list[int]:
     return sorted({one(code, f"{path}[{index}]") for index, code in enumerate(value)})
 
 
-def duration_ms(value: object, path: str) -> int:
-    """Milliseconds from ``30`` (seconds), ``500`` (milliseconds), ``"30s"``, ``"500ms"``, ``"2m"``."""
+def duration_ms(value: object, path: str, *, unit: str | None = None) -> int:
+    """Milliseconds from ``30`` (seconds), ``500`` (milliseconds), ``"30s"``, ``"500ms"``, ``"2m"``.
+
+    With `unit`, a number without one has that unit whatever its size.
+    """
     if isinstance(value, str):
         match = _DURATION.fullmatch(value.strip())
         if match is None:
             _refuse(path, f'{shown(value)} is not a duration: use for example 30, 5000, "30s" or "500ms".')
-        amount, unit = float(match[1]), match[2]
+        amount, unit = float(match[1]), match[2] or unit
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        amount, unit = value, None
+        amount = value
     else:
         _refuse(path, f"expected a duration, got {kind(value)}.")
     milliseconds = amount * (_UNIT_MS[unit] if unit else 1000 if amount < SECONDS_BELOW else 1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from routing.call import Call, Json, Target
+from routing.configs import params
 from routing.errors import InvalidRequest
 from routing.providers import options
 
-# The value that Portkey's SDK sends for a parameter that its caller left out.
-PLACEHOLDER = "portkey-default"
+PLACEHOLDER = params.PLACEHOLDER
 
 # These describe the connection to us, not the call: the connection to the provider has its own. Our own key stays here too.
 NEVER_FORWARDED = frozenset(
@@ -58,8 +58,8 @@ def headers(call: Call, target: Target) -> dict[str, str]:
 
 
 def merged(call: Call, target: Target) -> Json:
-    """The caller's parameters with the target's overrides on top; never the caller's own object when there are overrides."""
-    return {**call.body, **target.override_params} if target.override_params else call.body
+    """The caller's parameters as the target changes them; the caller's own object where it changes nothing."""
+    return params.apply(call.body, target.default_params, target.override_params, target.drop_params)
 
 
 def changes(before: Json, after: Json) -> Json:

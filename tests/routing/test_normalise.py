@@ -196,7 +196,7 @@ REFUSALS = [
     ({"targets": [A, "b"]}, "targets[1]", "expected an object, got a string"),
     ({"targets": [{"targets": [{"targets": [None]}]}]}, "targets[0].targets[0].targets[0]", "got null"),
     ({"strategy": "fallback"}, "strategy", "needs targets"),
-    ({"strategy": "conditional", "targets": [A]}, "strategy.mode", "not one of single, fallback, loadbalance"),
+    ({"strategy": "scientist", "targets": [A]}, "strategy", "not one of single, fallback, loadbalance, conditional"),
     ({"strategy": 5, "targets": [A]}, "strategy", "expected an object"),
     ({"strategy": {}, "targets": [A]}, "strategy.mode", "is missing"),
     ({"strategy": {"mode": None}, "targets": [A]}, "strategy.mode", "not one of"),
@@ -288,9 +288,7 @@ def test_it_refuses_with_the_path_and_says_why(config, param, words):
     "key",
     [
         *("cache", "input_guardrails", "output_guardrails", "guardrails", "before_request_hooks", "after_request_hooks"),
-        *("input_mutators", "output_mutators", "cb_config", "conditional_routing", "cost_optimization", "connection_pool"),
-        *("conditions", "default_params", "drop_params", "prompt_id", "fallback", "priority", "metrics", "alerts"),
-        *("beforeRequestHooks", "connectionPool"),
+        *("input_mutators", "output_mutators", "prompt_id", "deployments", "fetch_integrated_models", "beforeRequestHooks"),
     ],
 )
 def test_what_this_version_cannot_do_is_refused_by_name(key):
@@ -299,10 +297,15 @@ def test_what_this_version_cannot_do_is_refused_by_name(key):
     assert "does not support" in error.message
 
 
-@pytest.mark.parametrize("key", ["conditions", "default", "sticky"])
-def test_what_this_version_cannot_do_in_a_strategy_is_refused_by_name(key):
-    error = refused({"strategy": {"mode": "single", key: {}}, "targets": [A]})
-    assert (error.code, error.param) == ("unsupported", f"strategy.{key}")
+@pytest.mark.parametrize("key", ["metrics", "alerts"])
+def test_what_belongs_elsewhere_is_refused_with_its_place(key):
+    error = refused({**A, key: []})
+    assert (error.code, error.param) == ("unsupported", key)
+    assert "belongs to the whole workspace" in error.message
+
+
+def test_a_config_of_a_version_long_past_is_refused():
+    assert refused({"options": [A]}).code == "unsupported"
 
 
 def test_targets_nest_to_a_bound():
