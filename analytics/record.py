@@ -6,7 +6,8 @@ import msgspec
 
 
 class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One try of one target. `path` is the target's place in the config; `status` is None where the caller hung up first."""
+    """One try of one target. `path` is the target's place in the config; `status` is None where the caller hung up first.
+    `started_ms` counts from the start of the call, and is 0 in records from before it was kept."""
 
     path: str
     provider: str
@@ -14,6 +15,7 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     status: int | None
     duration_ms: float
     error: str | None = None
+    started_ms: float = 0.0
 
 
 class Record(msgspec.Struct, omit_defaults=True, kw_only=True):

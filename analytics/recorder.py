@@ -106,7 +106,10 @@ def _record(exchange: Exchange, bill: Bill) -> Record:
         cost_usd=None if bill.cost_usd is None else str(bill.cost_usd),
         unpriced=bill.unpriced,
         metadata=dict(call.metadata),
-        attempts=[AttemptRecord(a.path, a.provider, a.model, a.status, a.duration_ms, a.error) for a in exchange.attempts],
+        attempts=[
+            AttemptRecord(a.path, a.provider, a.model, a.status, a.duration_ms, a.error, a.started_ms)
+            for a in exchange.attempts
+        ],
     )
     if plan is not None:
         record.config_id, record.config_version = plan.config_id, plan.config_version

@@ -3,111 +3,190 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import email.utils
-import random
+import dataclasses
+import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TYPE_CHECKING
 
 from keys.limits import NOTHING
-from routing import metering, strategies
-from routing.call import Attempt, Endpoint, Outcome, Reply, Retry, Target, UpstreamRequest
+from routing import metering, patience, relay, strategies, witnesses
+from routing.call import Attempt, Call, Endpoint, Outcome, Reply, Target, UpstreamRequest
 from routing.errors import (
+    BreakerOpen,
     Forbidden,
     GatewayError,
     InvalidRequest,
     NotFound,
-    StreamBroken,
     Unsupported,
     UpstreamError,
     UpstreamInvalid,
-    UpstreamTimeout,
 )
+from routing.health import subject
+from routing.patience import Deadline
 from routing.providers import adapters, passed_on
-from routing.providers.base import StreamTranslator
 from routing.providers.body import Bytes
 from routing.upstream import UpstreamResponse
+from routing.witnesses import Witnesses
 
 if TYPE_CHECKING:
+    from routing.breakers import Subject, Watch
     from routing.exchange import Exchange
     from routing.gateway import Gateway
-
-# Longer wishes of Retry-After than this are not waited for (portkey-wire 4.3).
-MAX_RETRY_AFTER_S = 60.0
-JITTER = 0.2
-# How long the end of a complete stream may keep us.
-LINGER_S = 0.05
-_jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
+    from routing.health import View
 
 
 async def run(exchange: Exchange, gateway: Gateway) -> Reply:
-    """The first answer that the strategy accepts; of a stream, its first events have come. Raises the last target's error."""
-    context = strategies.Context(exchange.call)
-    walk = strategies.walk(exchange.plan.root, context)
+    """The first answer that the strategy accepts; of a stream, its first token has come. Raises the last target's error."""
+    try:
+        return await _walk(exchange, gateway)
+    except GatewayError as error:
+        if exchange.target is not None and not exchange.target.strict:
+            error.tried = tuple(
+                {"target": one.path, "provider": one.provider, "model": one.model, "status": one.status, "error": one.error}
+                for one in exchange.attempts
+            )
+        raise
+
+
+async def _walk(exchange: Exchange, gateway: Gateway) -> Reply:
+    call, plan = exchange.call, exchange.plan
+    if plan.deadline_ms is not None:
+        left_s = plan.deadline_ms / 1000 - (time.monotonic() - call.started)
+        exchange.deadline = Deadline(asyncio.get_running_loop().time() + left_s, plan.deadline_ms)
+    view = gateway.health.seen_by(exchange.caller.workspace_id, streams=call.stream)
+    context = strategies.Context(call, view)
+    walk = strategies.walk(plan.root, context)
+    reply: Reply | None = None  # of the last target that was tried
+    last: tuple[Target, int] | None = None
     try:
         target = next(walk)
-    except StopIteration:
-        raise _nobody_left(context) from None
-    while True:
-        exchange.target = target
-        reply: Reply | None = None
-        try:
-            reply = await _with_retries(exchange, target, gateway)
-            outcome = Outcome(reply.status)
-        except GatewayError as error:
-            outcome = Outcome(error.status, error)
-        try:
+        while True:
+            outcome, fresh = await _try(exchange, target, gateway, context, view)
+            if outcome is not None:
+                if reply is not None:
+                    await _drop(reply)
+                last, reply = (target, exchange.retry_count), fresh
             target = walk.send(outcome)
-        except StopIteration:
-            if reply is None:
-                assert outcome.error is not None  # noqa: S101 - there is either a reply or the error in its place
-                raise outcome.error from None
-            return reply
-        if reply is not None and not isinstance(reply.body, bytes):
-            await reply.body.aclose()
+    except StopIteration as end:
+        outcome = end.value
+    _note_skipped(exchange, context)
+    if last is None or outcome is None:
+        raise _nobody_left(exchange, context)
+    exchange.target, exchange.retry_count = last
+    if reply is None:
+        assert outcome.error is not None  # noqa: S101 - there is either a reply or the error in its place
+        raise outcome.error from None
+    return reply
 
 
-def _nobody_left(context: strategies.Context) -> GatewayError:
+async def _try(
+    exchange: Exchange, target: Target, gateway: Gateway, context: strategies.Context, view: View
+) -> tuple[Outcome | None, Reply | None]:
+    """How a target did, None where it was left alone. Raises its error where there is no time for another one."""
+    if context.skipped:
+        _note_skipped(exchange, context)
+    exchange.target = target
+    try:
+        reply = await _with_retries(exchange, target, gateway, view if context.measured else None)
+    except _LeftAlone:
+        context.skipped.append(strategies.Step(target, "its breaker lets one other call find out", "breaker", 1.0))
+        return None, None
+    except GatewayError as error:
+        if exchange.deadline is not None and exchange.deadline.is_over():
+            raise
+        return Outcome(error.status, error), None
+    return Outcome(reply.status), reply
+
+
+async def _drop(reply: Reply) -> None:
+    if not isinstance(reply.body, bytes):
+        await reply.body.aclose()
+
+
+class _LeftAlone(Exception):
+    """The target's breaker does not let this call through after all."""
+
+
+def _note_skipped(exchange: Exchange, context: strategies.Context) -> None:
+    """Into the log with the targets that their breakers kept out. That others were not eligible is no event."""
+    for step in context.skipped[exchange.skips_noted :]:
+        exchange.skips_noted += 1
+        if step.skipped == "breaker":
+            exchange.attempts.append(_line(exchange, step.target, time.monotonic(), 0.0, _left_alone(step)))
+
+
+def _left_alone(step: strategies.Step) -> BreakerOpen:
+    return BreakerOpen(f"{step.target.path}: {step.reason}.", retry_after_s=max(1, math.ceil(step.wait_s)))
+
+
+def _nobody_left(exchange: Exchange, context: strategies.Context) -> GatewayError:
     """The error of a call that no target may take."""
-    return InvalidRequest(
-        "No target takes this call: " + "; ".join(f"{step.target.path}: {step.reason}" for step in context.skipped) + ".",
-        param="config",
-        code="no_target",
-    )
+    kept_out = [step for step in context.skipped if step.skipped == "breaker"]
+    if kept_out:
+        soonest = min(kept_out, key=lambda step: step.wait_s)
+        exchange.target, exchange.retry_count, exchange.breaker = soonest.target, 0, "open"
+        return _left_alone(soonest)
+    reasons = "; ".join(f"{step.target.path}: {step.reason}" for step in context.skipped)
+    return InvalidRequest(f"No target takes this call. {reasons}.", param="config", code="no_target")
 
 
-async def _with_retries(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
-    """One target, tried as often as its config allows."""
+async def _with_retries(exchange: Exchange, target: Target, gateway: Gateway, view: View | None) -> Reply:
+    """One target, tried as often as its config allows. `view` is there where the call is to be measured."""
     exchange.retry_count = 0
+    exchange.breaker = ""
     try:
         await _admit(exchange, target, gateway)
     except GatewayError as error:
-        exchange.attempts.append(_line(exchange, target, 0.0, error))
+        exchange.attempts.append(_line(exchange, target, time.monotonic(), 0.0, error))
         raise
     retry = target.retry
-    for number in range(retry.attempts + 1):
-        exchange.retry_count = number
+    number = 0
+    while True:
+        watch = await _watch(exchange, target, gateway) if target.breaker is not None else None
         try:
-            return await _once(exchange, target, gateway)
+            return await _once(exchange, target, gateway, watch, view)
         except UpstreamError as error:
             if not retry.attempts or not (error.is_network or error.status in retry.on_status_codes):
                 raise
-            delay_s = _delay_s(retry, number, error)
-            if number == retry.attempts or delay_s is None:
+            delay = patience.delay_s(retry, number, error, exchange.waited_s)
+            if number == retry.attempts or delay is None or not _leaves_time(exchange, delay[0]):
                 exchange.retry_count = -1
                 raise
+            delay_s, is_wish = delay
             await asyncio.sleep(delay_s)
-    raise AssertionError("the last try returns or raises")
+            exchange.waited_s += delay_s if is_wish else 0.0
+            if target.breaker is not None and gateway.health.breakers.open_for_s(_subject(exchange, target)) is not None:
+                exchange.retry_count = -1
+                raise
+        number += 1
+        exchange.retry_count = number
 
 
-async def _admit(exchange: Exchange, target: Target, gateway: Gateway) -> None:
-    """The virtual key's own limits and expiry; over them the next target may still serve."""
+def _subject(exchange: Exchange, target: Target) -> Subject:
+    return subject(exchange.caller.workspace_id, target)
+
+
+def _leaves_time(exchange: Exchange, delay_s: float) -> bool:
+    return exchange.deadline is None or asyncio.get_running_loop().time() + delay_s < exchange.deadline.at
+
+
+async def _watch(exchange: Exchange, target: Target, gateway: Gateway) -> Watch:
+    """The breaker's leave for one try. Raises `_LeftAlone`."""
+    assert target.breaker is not None  # noqa: S101 - the caller has looked
+    watch = await gateway.health.breakers.admit(_subject(exchange, target), target.breaker)
+    if watch is None:
+        raise _LeftAlone
+    exchange.breaker = "half-open" if watch.probe else "closed"
+    return watch
+
+
+def check_target(call: Call, target: Target) -> None:
+    """Raises what the gateway itself has against sending a call to a target; the next one may still serve."""
     provider = target.provider
-    if exchange.call.endpoint == Endpoint.PROXY and Endpoint.PROXY not in provider.supports:
-        raise NotFound(f"Unknown route: /v1/{exchange.call.path}. {provider.label} has no others.", code="unknown_route")
-    if not adapters.serves(exchange.call.endpoint, provider):
-        raise Unsupported(f"{provider.id} does not offer {exchange.call.endpoint}.", param="model", code="unsupported_endpoint")
+    if call.endpoint == Endpoint.PROXY and Endpoint.PROXY not in provider.supports:
+        raise NotFound(f"Unknown route: /v1/{call.path}. {provider.label} has no others.", code="unknown_route")
+    if not adapters.serves(call.endpoint, provider):
+        raise Unsupported(f"{provider.id} does not offer {call.endpoint}.", param="model", code="unsupported_endpoint")
     if target.expires_at is not None and target.expires_at <= time.time():
         raise Forbidden("The virtual key has expired.", param=f"{target.path}.virtual_key", code="expired_virtual_key")
     if provider.needs_key and not target.api_key:
@@ -116,6 +195,11 @@ async def _admit(exchange: Exchange, target: Target, gateway: Gateway) -> None:
             param=f"{target.path}.api_key",
             code="missing_provider_key",
         )
+
+
+async def _admit(exchange: Exchange, target: Target, gateway: Gateway) -> None:
+    """The target's own conditions and the virtual key's limits; over them the next target may still serve."""
+    check_target(exchange.call, target)
     if exchange.target_reservation is not NOTHING:  # of the target before, which did not serve
         gateway.limits.settle(exchange.target_reservation, tokens=0, cost_nano=0)
         exchange.target_reservation = NOTHING
@@ -126,47 +210,50 @@ async def _admit(exchange: Exchange, target: Target, gateway: Gateway) -> None:
         )
 
 
-def _delay_s(retry: Retry, number: int, error: UpstreamError) -> float | None:
-    """Seconds before the try after try `number` (from 0); None where waiting makes no sense."""
-    if retry.use_retry_after and error.status == 429 and error.retry_after_s is not None:
-        return error.retry_after_s if error.retry_after_s < MAX_RETRY_AFTER_S else None
-    delay_ms = min(retry.initial_delay_ms * retry.backoff_factor**number, retry.max_delay_ms)
-    return float(delay_ms * _jitter.uniform(1 - JITTER, 1 + JITTER) / 1000)
-
-
-async def _once(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
+async def _once(exchange: Exchange, target: Target, gateway: Gateway, watch: Watch | None, view: View | None) -> Reply:
     """One try, and its line in the log."""
-    started = time.monotonic()
+    loop = asyncio.get_running_loop()
+    began = started = time.monotonic()
+    heard_by: Witnesses | None = None
     failure: GatewayError | None = None
     reply: Reply | None = None
     try:
-        if target.timeouts.attempt_ms is None:
-            reply = await _send(exchange, target, gateway)
+        if target.pool is not None or watch is not None or view is not None:
+            heard_by = await witnesses.gather(exchange.caller.workspace_id, target, gateway, watch, view)
+            started = time.monotonic()
+        clock = patience.clock(target, exchange.deadline, loop.time(), stream=exchange.call.stream)
+        if clock is None or clock.begin is None:
+            reply = await _send(exchange, target, gateway, clock, heard_by)
         else:
-            async with asyncio.timeout(target.timeouts.attempt_ms / 1000):
-                reply = await _send(exchange, target, gateway)
+            try:
+                async with asyncio.timeout_at(clock.begin.at):
+                    reply = await _send(exchange, target, gateway, clock, heard_by)
+            except TimeoutError:
+                raise clock.begin.error() from None
         return reply
-    except TimeoutError:
-        failure = UpstreamTimeout(f"Request exceeded the timeout sent in the request: {target.timeouts.attempt_ms}ms")
-        failure.provider = target.provider.id
-        raise failure from None
     except GatewayError as error:
         failure = error
         if isinstance(error, UpstreamError):
             error.provider = target.provider.id
         raise
     finally:
-        exchange.attempts.append(_line(exchange, target, (time.monotonic() - started) * 1000, failure or reply))
+        if heard_by is not None:
+            heard_by.began(failure, reply)
+        elif watch is not None:
+            watch.left()
+        exchange.attempts.append(_line(exchange, target, began, (time.monotonic() - started) * 1000, failure or reply))
 
 
-def _line(exchange: Exchange, target: Target, duration_ms: float, end: GatewayError | Reply | None) -> Attempt:
+def _line(exchange: Exchange, target: Target, started: float, duration_ms: float, end: GatewayError | Reply | None) -> Attempt:
     """A try for the log; one without an end is one that the caller cut short."""
     failure = f"{end.code}: {end.message}" if isinstance(end, GatewayError) else None
-    model = target.model or exchange.call.model
-    return Attempt(target.path, target.provider.id, model, end.status if end else None, duration_ms, failure)
+    model, started_ms = target.model or exchange.call.model, (started - exchange.call.started) * 1000
+    return Attempt(target.path, target.provider.id, model, end.status if end else None, duration_ms, failure, started_ms)
 
 
-async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
+async def _send(
+    exchange: Exchange, target: Target, gateway: Gateway, clock: patience.Clock | None, heard_by: Witnesses | None
+) -> Reply:
     call = exchange.call
     if (answer := adapters.answered_here(call, target)) is not None:
         return Reply(200, answer.body, {}, answer.usage, answer.model)
@@ -180,13 +267,13 @@ async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
             raise UpstreamInvalid(f"The provider answered with status {response.status}, which HTTP does not know.")
         if not 200 <= response.status < 300:
             error = dialect.error(target, response.status, await response.read())
-            error.retry_after_s = _retry_after_s(response)
+            error.retry_after_s = patience.retry_after_s(response.headers)
             error.passed_on = passed_on.headers(response.headers, target.provider.id)
             error.content_type = response.headers.get("content-type")
             raise error
         headers = passed_on.headers(response.headers, target.provider.id)
         if not dialect.streams(call, target):
-            answer = dialect.reply(call, target, await response.read())
+            answer = dialect.reply(call, target, await relay.whole(response, clock))
             return Reply(200, answer.body, headers, answer.usage, answer.model)
         translator = dialect.stream(call, target)
         status = 200
@@ -194,10 +281,13 @@ async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
             status = response.status
             headers |= translator.begin(response.headers)
         pieces = response.chunks()
-        relay = _relay(await _first(pieces, translator), pieces, translator, response)
-        await anext(relay)  # a generator that was never started would not close the connection when it is closed
+        beginning = await relay.begin(pieces, translator)
+        if clock is not None and (clock.end is not None or clock.idle_ms is not None):
+            pieces = relay.timed(pieces, clock)
+        body = relay.relay(beginning, pieces, translator, response, None if heard_by is None else heard_by.ended)
+        await anext(body)  # a generator that was never started would not close the connection when it is closed
         handed_on = True
-        return Reply(status, relay, headers, translator=translator)
+        return Reply(status, body, headers, translator=translator)
     finally:
         if not handed_on:
             await response.close()
@@ -206,6 +296,8 @@ async def _send(exchange: Exchange, target: Target, gateway: Gateway) -> Reply:
 async def _ask(request: UpstreamRequest, target: Target, gateway: Gateway) -> UpstreamResponse:
     """The answer to the request, or to the last one of those that follow from it."""
     while True:
+        if target.timeouts.connect_ms is not None:
+            request = dataclasses.replace(request, connect_ms=target.timeouts.connect_ms)
         if target.provider.signer is not None:
             request = await target.provider.signer(request, target, gateway.upstream.send)
         response = await gateway.upstream.send(request)
@@ -215,62 +307,3 @@ async def _ask(request: UpstreamRequest, target: Target, gateway: Gateway) -> Up
             request = request.then(await response.read())
         finally:
             await response.close()
-
-
-async def _first(pieces: AsyncIterator[bytes], translator: StreamTranslator) -> bytes:
-    """The first events, so that a stream that fails before them can still be retried or fall back."""
-    async for data in pieces:
-        if (out := translator.feed(data)) or translator.done:
-            return out
-    if translator.ends_with_body:
-        return b""
-    raise StreamBroken("The provider ended its stream before it sent anything.")
-
-
-async def _relay(
-    first: bytes, pieces: AsyncIterator[bytes], translator: StreamTranslator, response: UpstreamResponse
-) -> AsyncGenerator[bytes]:
-    """An empty piece for `_send`, then the stream; ends well only when the provider said that it is complete."""
-    try:
-        yield b""
-        yield first
-        if not translator.done:
-            async for data in pieces:
-                if out := translator.feed(data):
-                    yield out
-                if translator.done:
-                    break
-            else:
-                if not translator.ends_with_body:
-                    raise StreamBroken("The provider broke the stream off before it was complete.")
-                translator.done = True
-        await _to_the_end(pieces)
-    finally:
-        await response.close()
-
-
-async def _to_the_end(pieces: AsyncIterator[bytes]) -> None:
-    """The few bytes behind the last event, without which the connection cannot be used again.
-
-    They have mostly come with the event. A provider that keeps its stream open is not waited for, and one that breaks it off
-    now breaks nothing: the answer is complete.
-    """
-    with contextlib.suppress(TimeoutError, UpstreamError):
-        async with asyncio.timeout(LINGER_S):
-            async for _ in pieces:
-                pass
-
-
-def _retry_after_s(response: UpstreamResponse) -> float | None:
-    """Seconds from retry-after-ms, x-ms-retry-after-ms or retry-after (seconds or an HTTP date)."""
-    get = response.headers.get
-    try:
-        if milliseconds := get("retry-after-ms") or get("x-ms-retry-after-ms"):
-            return max(0.0, float(milliseconds) / 1000)
-        if not (value := get("retry-after")):
-            return None
-        if value.strip().replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None  # a header that says nothing

@@ -231,6 +231,8 @@ class UpstreamRequest:
     # What to ask next, made of this request's whole answer: the caller gets the answer to that.
     then: Callable[[bytes], UpstreamRequest] | None = None
     dropped: tuple[str, ...] = ()
+    # How long the connection may take to stand, name look-up and TLS included; None leaves it to the gateway's own bound.
+    connect_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +246,8 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of one target, for the log. Times are in milliseconds; `status` is None while the caller hung up first."""
+    """One try of one target, for the log. Times are in milliseconds, `started_ms` since the call began; `status` is None where
+    the caller hung up first."""
 
     path: str
     provider: str
@@ -252,6 +255,7 @@ class Attempt:
     status: int | None
     duration_ms: float
     error: str | None = None
+    started_ms: float = 0.0
 
 
 @dataclass(slots=True)

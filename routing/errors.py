@@ -12,6 +12,7 @@
     +- RateLimited 429           a limit on calls or tokens; `retry_after_s` says when to come back
     +- BudgetExceeded 412        a budget in USD is used up
     +- Unavailable 503           this gateway cannot serve now
+    |  +- BreakerOpen 503        every target that may serve is left alone for a while; `retry_after_s` says until when
     +- InternalError 500         a bug of ours; the details are in the process log only
     +- UpstreamError             the provider's side; the only ones that retries and fallbacks look at
        +- ProviderError          the provider answered with an error status, which is kept
@@ -36,6 +37,8 @@ class GatewayError(Exception):
     status: int = 500
     type: ClassVar[str] = "server_error"
     code: str = "internal_error"
+    # What was tried, each with target, provider, model, status and error, for callers who want more than OpenAI's shape says.
+    tried: tuple[dict[str, Any], ...] = ()
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None, status: int | None = None) -> None:
         super().__init__(message)
@@ -48,7 +51,10 @@ class GatewayError(Exception):
 
     def body(self) -> dict[str, Any]:
         """The error in OpenAI's shape."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        shaped: dict[str, Any] = {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+        if self.tried:
+            shaped["attempts"] = list(self.tried)
+        return shaped
 
     def headers(self) -> dict[str, str]:
         """Response headers that belong to this error."""
@@ -130,6 +136,17 @@ class Unavailable(GatewayError):
     status = 503
     type = "server_error"
     code = "unavailable"
+
+
+class BreakerOpen(Unavailable):
+    code = "breaker_open"
+
+    def __init__(self, message: str, *, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(self.retry_after_s)}
 
 
 class InternalError(GatewayError):

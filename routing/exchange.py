@@ -12,6 +12,7 @@ from routing.call import Attempt, Call, Reply, Target
 if TYPE_CHECKING:
     from keys.auth import Caller
     from routing.errors import GatewayError
+    from routing.patience import Deadline
     from routing.plan import Plan
 
 
@@ -27,6 +28,13 @@ class Exchange:
     target: Target | None = None
     attempts: list[Attempt] = field(default_factory=list)
     retry_count: int = 0
+    # How long it has waited because providers wished it to, in seconds.
+    waited_s: float = 0.0
+    deadline: Deadline | None = None
+    # How it stood with the breaker of the target: closed, open, or half-open for a probe; empty where there is none.
+    breaker: str = ""
+    # How many of the targets that the walk passed over have been looked at for `attempts`.
+    skips_noted: int = 0
     reached_provider: bool = False
     reply: Reply | None = None
     error: GatewayError | None = None
@@ -45,4 +53,6 @@ class Exchange:
             told["x-portkey-last-used-option-index"] = self.target.path
             told["x-portkey-provider"] = self.target.provider.id
             told["x-portkey-retry-attempt-count"] = str(self.retry_count)
+        if self.breaker:
+            told["x-gatehouse-breaker"] = self.breaker
         return told

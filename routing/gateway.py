@@ -16,8 +16,11 @@ from analytics.shipper import Shipper
 from analytics.spool import Spool
 from keys import hashing
 from keys.limits import ADMIT, SETTLE, Limits
+from routing.breakers import Breakers
 from routing.errors import Unavailable
+from routing.health import Health
 from routing.loader import SnapshotHolder
+from routing.pools import Pools
 from routing.providers import mock
 from routing.redis import RedisPipe, Script
 from routing.snapshot import Snapshot
@@ -41,6 +44,8 @@ class Gateway:
     spool: Spool
     shipper: Shipper
     recorder: Recorder
+    health: Health
+    pools: Pools
     require_api_key: bool
     max_body_bytes: int
     # What an upload may have, and where what does not fit into memory is kept while its call lasts.
@@ -58,6 +63,7 @@ class Gateway:
 
     async def close(self) -> None:
         await self.upstream.close()
+        await self.health.breakers.close()
         await asyncio.to_thread(self.shipper.close)
         await asyncio.to_thread(self.snapshots.close)
         await self.redis.close()
@@ -100,6 +106,8 @@ async def _start() -> Gateway:
         prices=prices,
         spool=spool,
         shipper=Shipper(spool),
+        health=Health(Breakers(pipe), prices),
+        pools=Pools(),
         recorder=Recorder(spool, log_content=settings.LOG_CONTENT, max_content_bytes=settings.LOG_CONTENT_MAX_BYTES),
         require_api_key=settings.REQUIRE_API_KEY,
         max_body_bytes=settings.MAX_BODY_BYTES,

@@ -41,6 +41,16 @@ class Bill:
 
 def estimate(call: Call, target: Target, prices: Prices) -> tuple[int, int]:
     """Tokens and nano-dollars to reserve before the call: the request's length and the bound on its answer."""
+    tokens, cost_nano = _expected(call, target, prices)
+    return tokens, cost_nano or 0
+
+
+def expected_cost_nano(call: Call, target: Target, prices: Prices) -> int | None:
+    """What the call would cost at this target in nano-dollars; None where there is no price."""
+    return _expected(call, target, prices)[1]
+
+
+def _expected(call: Call, target: Target, prices: Prices) -> tuple[int, int | None]:
     # Its length tells enough: to parse the text for a better guess would cost more than the rest of the admission.
     prompt = max(1, len(call.raw) // BYTES_PER_TOKEN)
     body = call.body
@@ -50,7 +60,7 @@ def estimate(call: Call, target: Target, prices: Prices) -> tuple[int, int]:
         answer = 0
     usage = Usage(input_tokens=prompt, output_tokens=answer, estimated=True)
     cost = price(target, target.model or call.model, None, usage, prices, call.started_at_us)
-    return prompt + answer, 0 if cost is None else to_nano(cost)
+    return prompt + answer, None if cost is None else to_nano(cost)
 
 
 def first_target(node: Node) -> Target:

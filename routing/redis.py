@@ -12,7 +12,7 @@ import hashlib
 import ssl
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -29,6 +29,8 @@ TIMEOUT_S = 0.25
 COOL_DOWN_S = 1.0
 # What nobody waits for rides along with the next command, or goes by itself after this.
 LATER_S = 0.02
+# A subscription on which nothing was said for this long says so.
+LULL_S = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +47,7 @@ class Script:
 class _Command:
     script: Script
     keys: Sequence[str]
-    args: Sequence[int]
+    args: Sequence[int | str]
     answer: asyncio.Future[Any]
     since: float = field(default_factory=time.monotonic)
     with_source: bool = False
@@ -94,6 +96,7 @@ class RedisPipe:
     """One connection of one event loop, opened by the first command and again by the first one after it was lost."""
 
     def __init__(self, url: str) -> None:
+        self._url = url
         self._options: dict[str, Any] = parse_url(url)  # type: ignore[no-untyped-call]
         self._client: redis.asyncio.Redis = redis.asyncio.Redis.from_url(
             url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S
@@ -108,19 +111,46 @@ class RedisPipe:
     def is_down(self) -> bool:
         return time.monotonic() < self._down_until
 
-    async def run(self, script: Script, keys: Sequence[str], args: Sequence[int]) -> Any:
+    async def run(self, script: Script, keys: Sequence[str], args: Sequence[int | str]) -> Any:
         """The script's result. Raises RedisUnavailable."""
+        return await self.ask(script, keys, args)
+
+    def ask(self, script: Script, keys: Sequence[str], args: Sequence[int | str]) -> asyncio.Future[Any]:
+        """The same for who has something else to do meanwhile."""
         answer = self._enqueue(script, keys, args)
         asyncio.get_running_loop().call_soon(self._flush)  # after the other calls of this tick have queued theirs
-        return await answer
+        return answer
 
-    def run_later(self, script: Script, keys: Sequence[str], args: Sequence[int]) -> None:
-        """The same with nobody waiting; a failure is logged."""
-        self._enqueue(script, keys, args).add_done_callback(_log_failure)
+    def ask_later(self, script: Script, keys: Sequence[str], args: Sequence[int | str]) -> asyncio.Future[Any]:
+        """The same for who is in no hurry: the command rides along with others."""
+        answer = self._enqueue(script, keys, args)
         if len(self._waiting) == 1:
             asyncio.get_running_loop().call_later(LATER_S, self._flush)
+        return answer
 
-    def _enqueue(self, script: Script, keys: Sequence[str], args: Sequence[int]) -> asyncio.Future[Any]:
+    def run_later(self, script: Script, keys: Sequence[str], args: Sequence[int | str]) -> None:
+        """The same with nobody waiting; a failure is logged."""
+        self.ask_later(script, keys, args).add_done_callback(_log_failure)
+
+    async def messages(self, channel: str) -> AsyncGenerator[bytes | None]:
+        """What is published on a channel, without end. None says that something may have been missed: after each subscription,
+        and while nothing is said."""
+        while True:
+            client = redis.asyncio.Redis.from_url(self._url, socket_connect_timeout=TIMEOUT_S)
+            try:
+                async with client.pubsub() as subscription:
+                    await subscription.subscribe(channel)
+                    yield None
+                    while True:
+                        message = await subscription.get_message(ignore_subscribe_messages=True, timeout=LULL_S)
+                        yield None if message is None else message["data"]
+            except (RedisError, OSError, TimeoutError) as error:
+                log.warning("the subscription was lost", channel=channel, error=str(error))
+                await asyncio.sleep(COOL_DOWN_S)
+            finally:
+                await client.aclose()
+
+    def _enqueue(self, script: Script, keys: Sequence[str], args: Sequence[int | str]) -> asyncio.Future[Any]:
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.is_down:
             answer.set_exception(RedisUnavailable("Redis did not answer a moment ago"))

@@ -9,7 +9,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -115,6 +115,9 @@ class _Http:
             data = body or None  # no body at all, where there is none
         else:
             data, headers = body.chunks(), {**headers, "content-length": str(body.size_bytes)}
+        bounds: dict[str, Any] = {}
+        if request.connect_ms is not None:
+            bounds["timeout"] = aiohttp.ClientTimeout(total=None, connect=request.connect_ms / 1000, sock_read=IDLE_TIMEOUT_S)
         try:
             response = await self._session.request(
                 request.method,
@@ -122,6 +125,7 @@ class _Http:
                 data=data,
                 headers=headers,
                 allow_redirects=False,
+                **bounds,
             )
         except (aiohttp.InvalidURL, UnicodeError) as error:  # also an unusual IPv4 address, or a name that IDNA cannot write
             raise InvalidRequest("The provider's base URL is not a URL.", param="custom_host") from error
@@ -162,6 +166,8 @@ class _Http:
 def _unreachable(url: str, error: Exception) -> UpstreamUnreachable:
     """aiohttp's and the system's errors in our words; the host is named, the rest of the URL may hold a credential."""
     host = urlsplit(url).hostname
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return UpstreamUnreachable(f"No connection to {host} in time.", status=504, code="upstream_timeout")
     if isinstance(error, aiohttp.ServerTimeoutError | asyncio.TimeoutError):
         return UpstreamUnreachable(f"No answer from {host} in time.", status=504, code="upstream_timeout")
     if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):

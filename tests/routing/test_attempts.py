@@ -20,6 +20,7 @@ import pytest
 from keys.auth import Caller
 from keys.limits import NOTHING, Limit, Period, Reservation, Unit
 from routing import attempts
+from routing.breakers import Breakers
 from routing.call import Call, Retry, Target, Timeouts
 from routing.errors import (
     BudgetExceeded,
@@ -33,8 +34,11 @@ from routing.errors import (
     UpstreamUnreachable,
 )
 from routing.exchange import Exchange
+from routing.health import Health
 from routing.plan import Branch, Plan
+from routing.pools import Pools
 from routing.providers import table
+from routing.redis import RedisPipe
 
 CHAT = {"object": "chat.completion", "model": "m-1", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
 HELLO = b'data: {"choices": [{"index": 0, "delta": {"content": "hello"}}]}\n\n'
@@ -144,7 +148,8 @@ def exchange_of(root, *, stream=False):
 def gateway_over(upstream, limits=None):
     """As much of a gateway as an attempt needs; every call costs a millionth of a dollar."""
     prices = SimpleNamespace(cost=lambda provider, model, usage, at_us: Decimal("0.000001"))
-    return SimpleNamespace(upstream=upstream, limits=limits or LimitBook(), prices=prices)
+    health = Health(Breakers(RedisPipe("redis://127.0.0.1:1")), prices)
+    return SimpleNamespace(upstream=upstream, limits=limits or LimitBook(), prices=prices, health=health, pools=Pools())
 
 
 @dataclasses.dataclass
