@@ -24,6 +24,8 @@ _VALUE_MAX = 1024
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = "application/json"
 _BODILESS = frozenset({"GET", "HEAD"})
+# Some SDKs send a body with these, of which no endpoint of ours makes anything.
+_MEANINGLESS = frozenset({"DELETE"})
 _TARGET_HEADERS = ("x-portkey-config", "x-portkey-provider", "x-portkey-virtual-key")
 # Endpoints whose callers send files.
 _FORMS = frozenset(
@@ -82,7 +84,7 @@ def _check_path(path: str) -> None:
 def read(request: HttpRequest, call: Call, caller: Caller, provider_key: str | None, gateway_max_bytes: int) -> Call:
     """The call with its body and metadata. Raises `InvalidRequest` or `BodyTooLarge`."""
     _check_path(call.path)
-    bodiless = call.method in _BODILESS
+    bodiless = _is_bodiless(call)
     try:
         raw = b"" if bodiless else request.body
     except RequestDataTooBig as error:  # under Django's stock handler, which has a bound of its own
@@ -106,7 +108,7 @@ def names_a_target(headers: Mapping[str, str], caller: Caller | None) -> bool:
 def is_upload(call: Call) -> bool:
     """Whether the body is no JSON where that makes sense: a form, or whatever is passed through."""
     content_type = call.headers.get("content-type", _JSON)
-    if content_type.startswith(_JSON) or call.method in _BODILESS:
+    if content_type.startswith(_JSON) or _is_bodiless(call):
         return False
     return call.endpoint == Endpoint.PROXY or (
         call.endpoint in _FORMS and content_type.lower().startswith("multipart/form-data")
@@ -123,6 +125,10 @@ def uploaded(call: Call, caller: Caller, provider_key: str | None, upload: Uploa
         headers=_without_gateway_key(call.headers, provider_key),
         metadata=_metadata(call.headers, caller),
     )
+
+
+def _is_bodiless(call: Call) -> bool:
+    return call.method in _BODILESS or (call.method in _MEANINGLESS and call.endpoint != Endpoint.PROXY)
 
 
 def _trace_id(headers: Mapping[str, str]) -> str:
