@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
+from routing.api import schemas
 from routing.api.views import ModelCallView, ModelsView, ModelView, ProxyView
 from routing.call import Endpoint
 
@@ -52,6 +53,7 @@ model_calls: list[URLPattern] = [
         for route, endpoint, methods in _RESOURCES
     ),
     path("models", ModelsView.as_view()),
+    path("schemas/config", schemas.config),
     path("models/<path:name>", ModelView.as_view()),
     path("proxy/<path:path>", ProxyView.as_view()),
 ]

@@ -13,7 +13,6 @@ from typing import Any
 
 from routing.call import Json
 from routing.configs import fields, settings, shape, values
-from routing.configs.fields import Field
 from routing.errors import InvalidConfig
 from routing.providers import table
 
@@ -33,12 +32,7 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("metrics", "alerts"), _ELSEWHERE),
     "options": "this is a config of a version long past; put its entries into targets.",
 }
-_WRAPPERS = {
-    "fallback": Field(fields.TEXT, "Another way to write a fallback: an object with targets."),
-    "conditional_routing": Field(fields.TEXT, "Another way to write a conditional strategy: an object with rules."),
-    "targets": Field(fields.TEXT, "What the strategy chooses from: each is a config of its own."),
-}
-_KNOWN: fields.Fields = {**settings.TARGET, **settings.OPTIONS, **settings.ROOT, **_WRAPPERS}
+_KNOWN: fields.Fields = {**settings.TARGET, **settings.OPTIONS, **settings.ROOT, **settings.WRAPPERS}
 
 
 def normalise(config: object, *, saved: bool = False) -> Json:
@@ -144,13 +138,13 @@ class _Normaliser:
         conditions = []
         for index, rule in enumerate(rules):
             where = f"{path}.rules[{index}]"
-            written = dict(fields.object_of(rule, where))
-            if isinstance(written.get("target"), dict):
-                name = named.add(self._target(written.pop("target"), f"{where}.target", depth), f"rule-{index + 1}")
-                fields.put(written, "then", name, where)
-            elif "target" in written:
-                fields.put(written, "then", written.pop("target"), where)
-            conditions.append(written)
+            entry = dict(fields.object_of(rule, where))
+            if isinstance(entry.get("target"), dict):
+                name = named.add(self._target(entry.pop("target"), f"{where}.target", depth), f"rule-{index + 1}")
+                fields.put(entry, "then", name, where)
+            elif "target" in entry:
+                fields.put(entry, "then", entry.pop("target"), where)
+            conditions.append(entry)
         strategy: Json = {"mode": "conditional", "rules": conditions}
         if isinstance(default := given.get("default"), dict):
             strategy["default"] = named.add(self._target(default, f"{path}.default", depth), "default")

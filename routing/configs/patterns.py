@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import re2
+import re2  # type: ignore[import-untyped]
 
 from routing.errors import InvalidConfig
 

@@ -352,3 +352,31 @@ ROOT: fields.Fields = {
     "stream_resume": Field(BOOLEAN, "The next target goes on with the text that a broken stream has already sent."),
     "cost_optimization": Field(COST, "Budgets of this config, and what the order of its targets goes by."),
 }
+
+_A_TARGET: Json = {"$ref": "#/$defs/target"}
+_NAMED: Json = {"anyOf": [TEXT.schema, _A_TARGET]}
+_RULES = fields.object_schema({**RULE, "target": Field(Form(values.never, _NAMED), "The target that is meant, or its name.")})
+# The keys that hold targets. The normaliser reads them itself, since it counts depth and number.
+WRAPPERS: fields.Fields = {
+    "targets": Field(
+        Form(values.never, {"type": "array", "items": _A_TARGET, "minItems": 1}),
+        "What the strategy chooses from: each is a config of its own.",
+    ),
+    "fallback": Field(Form(values.never, _A_TARGET), "Another way to write a fallback: an object with targets."),
+    "conditional_routing": Field(
+        Form(
+            values.never,
+            {
+                "type": "object",
+                "properties": {
+                    "rules": {"type": "array", "items": _RULES, "minItems": 1},
+                    "default": _NAMED,
+                    "targets": {"type": "array", "items": _A_TARGET},
+                },
+                "required": ["rules"],
+                "additionalProperties": False,
+            },
+        ),
+        "Another way to write a conditional strategy: rules that hold their targets.",
+    ),
+}
