@@ -119,7 +119,8 @@ def generate_content(body: Json, model: str, wishes: Wishes) -> Json:
 
 def candidates(body: Json) -> int:
     """How many answers the caller asks for."""
-    count = body.get("n", body.get("candidate_count", body.get("candidateCount")))
+    _, generation = _passed(body)
+    count = generation.get("candidateCount", generation.get("candidate_count"))
     return count if isinstance(count, int) and not isinstance(count, bool) and count > 0 else 1
 
 

@@ -161,6 +161,14 @@ def test_fewer_answers_than_asked_for_end_with_the_body():
     assert (translator.done, translator.ends_with_body) == (False, False)
 
 
+@pytest.mark.parametrize("asked", [{"n": 2}, {"candidate_count": 2}, {"generationConfig": {"candidateCount": 2}}])
+def test_a_stream_ends_with_the_last_of_its_answers(asked):
+    _, translator = stream(event("a", "STOP"), **asked)
+    assert not translator.done
+    assert translator.feed(b"data: " + orjson.dumps(event("b", "STOP", 1)) + b"\n\n").endswith(b"data: [DONE]\n\n")
+    assert translator.done
+
+
 def test_an_error_in_the_midst_keeps_its_status():
     error = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
     with pytest.raises(ProviderError, match="google error: The model is overloaded") as caught:

@@ -2,7 +2,9 @@
 
 import re
 import warnings
+from urllib.parse import unquote
 
+import anthropic
 import orjson
 import pytest
 
@@ -164,6 +166,21 @@ def test_texts_to_embed(provider):
     for one in theirs["requests"]:
         assert one["content"].pop("role") == "user"
     assert orjson.loads(request.body) == theirs
+
+
+def test_anthropics_sdk_sends_the_same_to_vertex(provider):
+    lane = provider.lane().will(sends(b'{"id": "m", "type": "message", "role": "assistant", "content": []}'))
+    client = anthropic.AnthropicVertex(region="us-east5", project_id="proj-1", access_token="t", base_url=f"{lane.root}/v1")
+    message = {"role": "user", "content": "Hi"}
+    client.messages.create(model="claude-sonnet-4-5@20250929", max_tokens=9, messages=[message], stop_sequences=["END"])
+    client.close()
+    call = make_call(
+        {"model": "anthropic.claude-sonnet-4-5@20250929", "max_tokens": 9, "messages": [message], "temperature": 0.5}
+    )
+    target = make_target("vertex-ai", options={"vertex_project_id": "proj-1", "vertex_region": "us-east5"})
+    request = target.provider.dialect.request(call, target)
+    assert orjson.loads(request.body) == {key: one for key, one in lane.last.json.items() if key != "stream" or one}
+    assert request.url.partition("/v1/")[2] == unquote(lane.last.path).partition("/v1/")[2]
 
 
 GEMINI = [
