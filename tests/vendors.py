@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ VECTOR = (0.25, -0.5, 0.125, 1.0)
 # Vendors send many headers; these stand for those that callers read.
 ANSWER_HEADERS = {"x-request-id": "req_fake_1", "openai-processing-ms": "12"}
 MODEL_SUFFIX = "-2026-01-01"
+_ANTHROPIC = ("/messages", "/messages/count_tokens")
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ def whole(path: str, body: dict[str, Any], content: Content | None) -> bytes:
     said = content or Content()
     if path.endswith("/messages"):
         return _dump(_message(body, said))
+    if path.endswith("/count_tokens"):
+        return _dump({"input_tokens": said.prompt_tokens})
     if path.endswith("/embeddings"):
         return _dump(_embeddings(body, said))
     if path.endswith("/models"):
@@ -56,7 +60,7 @@ def events(path: str, body: dict[str, Any], content: Content | None) -> list[byt
 
 
 def error(path: str, message: str, kind: str) -> bytes:
-    if path.endswith("/messages"):
+    if path.endswith(_ANTHROPIC):
         return _dump({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_fake_1"})
     return _dump({"error": {"message": message, "type": kind, "param": None, "code": None}})
 
@@ -108,9 +112,10 @@ def _text_of(body: dict[str, Any], said: Content) -> str:
 
 def _calls_tool(body: dict[str, Any]) -> bool:
     """A vendor calls a tool that it is given, once: with the result, or where it must not, it answers in words."""
-    last = body["messages"][-1]
-    results = last["role"] == "tool" or (
-        isinstance(last["content"], list) and any(part["type"] == "tool_result" for part in last["content"])
+    results = any(
+        message["role"] == "tool"
+        or (isinstance(message.get("content"), list) and any(part["type"] == "tool_result" for part in message["content"]))
+        for message in body["messages"]
     )
     return bool(body.get("tools")) and not results and body.get("tool_choice") not in ("none", {"type": "none"})
 
@@ -266,6 +271,7 @@ _MESSAGES_KEYS = frozenset(
         *("system", "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p"),
     )
 )
+_COUNTED_KEYS = frozenset({"model", "messages", "output_config", "system", "thinking", "tool_choice", "tools"})
 # Headers that concern the caller and the gateway, or that browsers send.
 _OURS = ("x-portkey", "x-stainless", "cookie", "x-forwarded")
 
@@ -278,8 +284,8 @@ def problem(method: str, path: str, headers: dict[str, str], body: bytes) -> str
             parsed = json.loads(body)
             _want(headers.get("content-type") == "application/json", "the content type is not application/json")
             _want(isinstance(parsed, dict) and isinstance(parsed.get("model"), str), "there is no model")
-            if path.endswith("/messages"):
-                _check_messages(parsed)
+            if path.endswith(_ANTHROPIC):
+                _check_messages(parsed, counting=path.endswith("/count_tokens"))
             elif path.endswith("/chat/completions"):
                 _check_chat(parsed)
     except (AssertionError, ValueError, KeyError) as error:
@@ -296,9 +302,9 @@ def _check_headers(path: str, headers: dict[str, str]) -> None:
     for name in headers:
         _want(not name.startswith(_OURS), f"the header {name} is not for vendors")
     _want(headers.get("host", "").startswith("127.0.0.1:"), "the host is another")
-    if path.endswith("/messages"):
+    if path.endswith(_ANTHROPIC):
         _want(headers.get("x-api-key"), "there is no x-api-key")
-        _want(headers.get("anthropic-version") == "2023-06-01", "the anthropic-version is wrong")
+        _want(re.fullmatch(r"20\d\d-\d\d-\d\d", headers.get("anthropic-version", "")), "the anthropic-version is wrong")
         _want("authorization" not in headers, "authorization is not for this vendor")
     else:
         _want(headers.get("authorization", "").startswith("Bearer "), "there is no bearer token")
@@ -316,9 +322,10 @@ def _check_chat(body: dict[str, Any]) -> None:
             _want(before.get("tool_calls"), "a tool message must follow the call")
 
 
-def _check_messages(body: dict[str, Any]) -> None:
-    _want(not (unknown := body.keys() - _MESSAGES_KEYS), f"extra inputs are not permitted: {sorted(unknown)}")
-    _want(isinstance(body.get("max_tokens"), int) and body["max_tokens"] > 0, "max_tokens is missing")
+def _check_messages(body: dict[str, Any], *, counting: bool) -> None:
+    known = _COUNTED_KEYS if counting else _MESSAGES_KEYS
+    _want(not (unknown := body.keys() - known), f"extra inputs are not permitted: {sorted(unknown)}")
+    _want(counting or (isinstance(body.get("max_tokens"), int) and body["max_tokens"] > 0), "max_tokens is missing")
     roles = [message["role"] for message in body["messages"]]
     _want(roles and roles[0] == "user" and set(roles) <= {"user", "assistant"}, f"the roles are {roles}")
     for tool in body.get("tools", []):

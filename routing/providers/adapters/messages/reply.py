@@ -38,6 +38,7 @@ def head(said: Said, call: Call) -> Json:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
+        "stop_details": None,
     }
 
 

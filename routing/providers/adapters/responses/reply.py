@@ -40,6 +40,8 @@ def response(said: Said, call: Call, target: Target, usage: Usage | None) -> Jso
     # Redacted thinking has nothing to show.
     shown = [replace(block, place=place) for place, block in enumerate(b for b in said.blocks if b.kind != "redacted")]
     output = [item(block, call, target, "completed") for block in shown]
+    if output and status == "incomplete" and "status" in output[-1]:
+        output[-1]["status"] = status
     done = {"completed_at": int(time.time())} if status == "completed" else {}
     return {
         **head(said, call, target),

@@ -9,7 +9,7 @@ from routing.call import Call, Json, Target
 from routing.errors import GatewayError
 from routing.providers.adapters.adapted import AdaptedStream
 from routing.providers.adapters.blocks import Block
-from routing.providers.adapters.responses.reply import head, item, item_id, part, response
+from routing.providers.adapters.responses.reply import ending, head, item, item_id, part, response
 from routing.providers.base import StreamTranslator
 
 
@@ -50,7 +50,8 @@ class ResponseStream(AdaptedStream):
         return self._of("response.output_text.delta", block, content_index=0, delta=piece, logprobs=[])
 
     def _close(self, block: Block) -> bytes:
-        whole = item(block, self._call, self._target, "completed")
+        # What ended the answer early is known by now, and befell the last block.
+        whole = item(block, self._call, self._target, ending(self._said())[0])
         if block.kind == "thinking":
             said = {"type": "summary_text", "text": block.text}
             out = self._of("response.reasoning_summary_text.done", block, summary_index=0, text=block.text)
