@@ -72,10 +72,15 @@ def invalid(target: Target, complaint: str, body: bytes = b"") -> UpstreamInvali
 
 def redact(text: str, target: Target) -> str:
     """`text` without the target's credentials and without anything that looks like one."""
-    secrets = (target.options.get(option.name) for option in target.provider.options if option.secret)
-    for secret in filter(None, (target.api_key, *secrets)):
-        text = text.replace(str(secret), REDACTED)
+    for secret in secrets(target):
+        text = text.replace(secret, REDACTED)
     return _SECRETS.sub(REDACTED, text)
+
+
+def secrets(target: Target) -> list[str]:
+    """The target's credentials: its key, and its options that are some."""
+    options = (target.options.get(option.name) for option in target.provider.options if option.secret)
+    return [str(secret) for secret in (target.api_key, *options) if secret]
 
 
 def _error(target: Target, status: int, words: _Words) -> ProviderError:

@@ -106,7 +106,9 @@ class RawDialect:
     def error(self, target: Target, status: int, body: bytes) -> ProviderError:
         """The provider's error for the log, and its own bytes for the caller, but for the credential."""
         error = failures.provider_error(target, status, body)
-        error.content = body.replace(target.api_key.encode(), _SECRET_NOTE) if target.api_key else body
+        for secret in failures.secrets(target):
+            body = body.replace(secret.encode(), _SECRET_NOTE)
+        error.content = body
         return error
 
 

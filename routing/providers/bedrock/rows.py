@@ -27,7 +27,8 @@ ROWS = (
             Option("aws_secret_access_key", secret=True),
             Option("aws_session_token", secret=True),
             Option("aws_auth_type"),
-            Option("aws_role_arn"),
+            # As whom the stored keys act is not for a caller to say.
+            Option("aws_role_arn", destination=True),
             Option("aws_external_id", secret=True),
             Option("aws_sts_endpoint", kind="url", destination=True),
             Option("anthropic_beta"),
