@@ -30,6 +30,7 @@ urlpatterns = [
     path("console/new-config", configs.config_new, name="config_new"),
     path("console/check-config", configs.config_check, name="config_check"),
     path("console/convert-config", configs.config_convert, name="config_convert"),
+    path("console/dry-run", configs.config_dry_run, name="config_dry_run"),
     path("console/configs/<str:slug>", configs.config, name="config"),
     path("console/configs/<str:slug>/delete", configs.config_delete, name="config_delete"),
     path("console/configs/<str:slug>/versions", versions.config_history, name="config_history"),

@@ -35,6 +35,7 @@ _comment = check.text(1000, blank=True)
 _SLUG_SUFFIX_BYTES = 3
 _MAX_BODY_BYTES = 256 * 1024
 _NAMED_IN_REFUSAL = 10
+_TAKEN_SLUGS = frozenset({"dry-run", "validate"})
 _LABEL = re.compile(r"(?=.*[a-z-])[a-z0-9-]{1,40}")
 _LABELS_MAX = 50
 
@@ -54,6 +55,8 @@ def create_config(  # noqa: PLR0913 - all by name, and a class for them would on
     comment = _comment(comment, "comment")
     body = check_config(workspace, config)
     slug = check.slug(100)(slug, "slug") if slug is not None else _new_slug(name)
+    if slug in _TAKEN_SLUGS:
+        check.refuse("slug", f"{slug} is a path of the API itself")
     row = Config(workspace=workspace, slug=slug, name=name, created_by=audit.user_of(actor))
     with transaction.atomic():
         save_new(row, "slug")

@@ -13,7 +13,8 @@ from keys.admin_auth import Caller, caller_of, check_workspace
 from keys.models import ApiKey
 from keys.rest import AdminView, body, listing, query
 from keys.serializers import moment
-from routing import actions, diff, queries
+from routing import actions, diff, queries, trial
+from routing.errors import InvalidConfig
 from routing.models import Config, ConfigLabel, ConfigVersion
 
 _ETAG = re.compile(r'(?:W/)?"?(\d{1,9})"?')
@@ -205,6 +206,42 @@ class ConfigRollback(AdminView):
         number = _whole(fields.pop("version"), "version")
         config = queries.get_config(caller.workspace, slug)
         return _saved(*actions.rollback_config(config, number, actor=caller.actor, expected_version=expected, **fields))
+
+
+class ConfigValidation(AdminView):
+    """Whether a config could be saved; it is not."""
+
+    required_scopes: ClassVar = {"POST": ("configs.read",)}
+
+    def post(self, request: Request) -> Response:
+        caller = caller_of(request)
+        fields = _fields(request, caller, "config")
+        check.require(fields, "config")
+        try:
+            canonical = actions.check_config(caller.workspace, fields["config"])
+        except InvalidConfig as error:
+            return Response({"object": "config-validation", "valid": False, **error.body()})
+        answer = {"config": canonical, "checksum": actions.checksum(canonical)}
+        return Response({"object": "config-validation", "valid": True, **answer})
+
+
+class ConfigDryRun(AdminView):
+    """What a call would do, without calling anyone: through any config, or with a slug through that one."""
+
+    required_scopes: ClassVar = {"POST": ("configs.read",)}
+
+    def post(self, request: Request, slug: str | None = None) -> Response:
+        caller = caller_of(request)
+        fields = _fields(request, caller, "request", *(("config",) if slug is None else ("version",)))
+        check.require(fields, "request")
+        config = fields.get("config")
+        if slug is not None:
+            row = queries.get_config(caller.workspace, slug)
+            version = fields.get("version")
+            config = row.slug if version is None else f"{row.slug}@{queries.find_version(row, str(version)).number}"
+        elif config is not None and not isinstance(config, str | dict):
+            check.refuse("config", "must be an object, or the name of a saved config")
+        return Response(trial.run(caller.workspace, caller.actor, config, fields["request"]))
 
 
 class ConfigLabels(AdminView):

@@ -107,6 +107,12 @@ def milliseconds(value: float | None) -> str:
 
 
 @register.filter
+def percent(value: float) -> str:
+    """A share from 0 to 1, with a decimal where it says something."""
+    return f"{value * 100:.1f}".removesuffix(".0") + "%"
+
+
+@register.filter
 def pretty(value: object) -> str:
     """JSON for people."""
     return json.dumps(value, indent=2, ensure_ascii=False)

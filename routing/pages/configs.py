@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,12 +12,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from keys.console import Seat, page, paged, search
-from routing import actions, queries
+from routing import actions, queries, trial
 from routing.configs.document import parse_document
-from routing.errors import Forbidden, InvalidRequest
+from routing.errors import Forbidden, GatewayError, InvalidConfig, InvalidRequest
 from routing.forms import ConfigForm, LabelForm
 from routing.models import Config, ConfigVersion
-from routing.pages.texts import Fault, pretty, templates
+from routing.pages.texts import Fault, example_requests, pretty, templates
 
 FORM_METHODS = ["GET", "HEAD", "POST"]
 # Of the history, on a config's own page.
@@ -48,7 +49,7 @@ def config_new(request: HttpRequest, seat: Seat) -> HttpResponse:
         else:
             messages.success(request, _("%(slug)s is in force.") % {"slug": row.slug})
             return redirect("console:config", row.slug)
-    context = {"form": form, "templates": examples}
+    context = {"form": form, "templates": examples, "requests": example_requests()}
     return render(request, "console/configs/new.html", context, status=422 if form.errors else 200)
 
 
@@ -69,6 +70,7 @@ def config(request: HttpRequest, seat: Seat, slug: str) -> HttpResponse:
     context = {
         "form": form,
         "templates": templates(seat.workspace),
+        "requests": example_requests(),
         "config": row,
         "current": current,
         "versions": versions[:_NEWEST],
@@ -147,3 +149,25 @@ def config_convert(request: HttpRequest, seat: Seat) -> HttpResponse:
     except InvalidRequest as error:
         return HttpResponse(error.message, content_type="text/plain; charset=utf-8", status=422)
     return HttpResponse(converted, content_type="text/plain; charset=utf-8")
+
+
+@require_POST
+@page("configs.read")
+def config_dry_run(request: HttpRequest, seat: Seat) -> HttpResponse:
+    """What the request in the panel would do with the config in the editor, saved or not."""
+    context: dict[str, Any] = {}
+    try:
+        config = parse_document(request.POST.get("body", ""))
+        if not isinstance(config, dict):
+            raise InvalidConfig(_("The config is not an object."), param="config")
+        context["found"] = trial.run(seat.workspace, seat.user, config, _request(request.POST.get("request", "")))
+    except GatewayError as error:
+        context["error"] = error
+    return render(request, "console/configs/dry_run_result.html", context)
+
+
+def _request(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(_("The request is not valid JSON: %(reason)s") % {"reason": error}, param="request") from error

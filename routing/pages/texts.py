@@ -63,6 +63,27 @@ def templates(workspace: Workspace) -> list[tuple[str, str, str]]:
     ]
 
 
+def example_requests() -> list[tuple[str, str, str]]:
+    """Requests for a dry run (id, title, JSON)."""
+    message = {"role": "user", "content": "Hello"}
+    chat = {"model": "gpt-4o-mini", "messages": [message]}
+    paid = {"endpoint": "chat/completions", "body": chat, "metadata": {"user_plan": "paid"}}
+    return [
+        ("chat", _("Chat"), _indented({"endpoint": "chat/completions", "body": chat})),
+        ("metadata", _("Chat with metadata"), _indented(paid)),
+        ("stream", _("Streamed chat"), _indented({"endpoint": "chat/completions", "body": {**chat, "stream": True}})),
+        (
+            "embeddings",
+            _("Embeddings"),
+            _indented({"endpoint": "embeddings", "body": {"model": "text-embedding-3-small", "input": "Hello"}}),
+        ),
+    ]
+
+
+def _indented(value: Any) -> str:
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
+
+
 # --- Where a fault stands ---------------------------------------------------------------------------------------------
 
 _TOKEN = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+)', re.DOTALL)

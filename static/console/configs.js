@@ -12,9 +12,13 @@
 
   // --- line numbers ---
 
-  const gutterOf = (area) => $(".gh-gutter", area.closest("[data-editor]"));
+  const gutterOf = (area) => {
+    const box = area.closest("[data-editor]");
+    return box ? $(".gh-gutter", box) : null;
+  };
   const number = (area) => {
     const gutter = gutterOf(area);
+    if (!gutter) return;
     const count = area.value.split("\n").length;
     if (gutter.childElementCount !== count) {
       gutter.replaceChildren(
