@@ -10,6 +10,13 @@ from routing.providers.base import Option, Provider, Send
 # The newest version by date that is not a preview.
 DEFAULT_API_VERSION = "2024-10-21"
 
+_NOT_OF_OPENAI = frozenset(
+    (
+        *(Endpoint.MESSAGES, Endpoint.COUNT_TOKENS, Endpoint.RERANK, Endpoint.MODERATIONS),
+        *(Endpoint.IMAGE_VARIATIONS, Endpoint.REALTIME),
+    )
+)
+
 _sign_openai = credentials.signer("api-key")
 # Endpoints of a model's own ask for the one, those of a resource for the other, and neither minds both.
 _sign_foundry = credentials.signer("authorization", "api-key")
@@ -30,7 +37,7 @@ ROWS = (
         auth=no_auth,
         signer=_sign_openai,
         needs_key=False,
-        supports=frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS}),
+        supports=frozenset(Endpoint) - _NOT_OF_OPENAI,
         aliases=("azure",),
         price_id="azure",
         options=(
@@ -51,7 +58,7 @@ ROWS = (
         auth=no_auth,
         signer=_foundry,
         needs_key=False,
-        supports=frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS}),
+        supports=frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.PROXY}),
         aliases=("azure-foundry", "azure-ai-inference"),
         price_id="azure",
         options=(

@@ -14,7 +14,7 @@ ROWS = (
         base_url="https://api.cohere.com",
         dialect=CohereDialect(),
         auth=bearer,
-        supports=frozenset({Endpoint.CHAT, Endpoint.EMBEDDINGS, Endpoint.RERANK}),
+        supports=frozenset({Endpoint.CHAT, Endpoint.EMBEDDINGS, Endpoint.RERANK, Endpoint.PROXY}),
         source="https://docs.cohere.com/reference/chat",
     ),
 )
