@@ -107,3 +107,10 @@ def test_a_missing_option_is_refused_by_its_name(team: Team, provider: str, opti
 def test_an_own_host_stands_for_the_options_of_the_address(team: Team) -> None:
     body = {"name": "own", "provider": "snowflake", "key": SECRET, "custom_host": "https://proxy.example/v1"}
     assert team.api.post("/virtual-keys", body)[0] == 200
+
+
+def test_a_server_of_ones_own_may_have_no_key_and_then_moves_freely(team: Team) -> None:
+    body = {"name": "own", "provider": "vllm", "custom_host": "http://10.0.0.7:8000/v1"}
+    assert team.api.post("/virtual-keys", body)[0] == 200
+    assert team.api.put("/virtual-keys/own", {"custom_host": "http://10.0.0.8:8000/v1"})[0] == 200
+    assert team.api.get("/virtual-keys/own")[1]["custom_host"] == "http://10.0.0.8:8000/v1"
