@@ -97,16 +97,25 @@ class _Anthropic(AnthropicDialect):
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         body, name = _read(call, target)
         headers = dict(outgoing.headers(call, target))
-        version, beta = body.get("anthropic_version") or target.options.get("anthropic_version"), body.get("anthropic_beta")
+        beta = body.get("anthropic_beta")
         if beta:
             headers.setdefault("anthropic-beta", ",".join(map(str, beta)) if isinstance(beta, list) else str(beta))
         kept = {key: value for key, value in body.items() if key not in ("anthropic_version", "anthropic_beta")}
         asked = message_request(kept, target.provider.label)
         del asked["model"]
-        # A client of the vendor's own API always sends the version of that one.
-        asked["anthropic_version"] = version if str(version).startswith("vertex-") else ANTHROPIC_VERSION
+        asked["anthropic_version"] = body.get("anthropic_version") or _version(target)
         request = upstream(call, target, _raw(call, target, "anthropic", name), asked, Wishes(target))
         return replace(request, headers=headers)
+
+
+def _version(target: Target) -> str:
+    """The version that the target sets, if it is one of this vendor's.
+
+    The option is also filled from the header that every client of Anthropic's own API sends by itself, and that API's versions
+    are no choice for this one. Who wants one of them here writes it into the body.
+    """
+    version = str(target.options.get("anthropic_version") or "")
+    return version if version.startswith("vertex-") else ANTHROPIC_VERSION
 
 
 class _Shared(OpenAIDialect):

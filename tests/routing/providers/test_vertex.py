@@ -133,6 +133,15 @@ def test_the_version_and_beta_of_anthropics_models():
     assert "anthropic-version" not in made.headers
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [("vertex-2030-01-01", "vertex-2030-01-01"), ("2023-06-01", "vertex-2023-10-16"), ("", "vertex-2023-10-16")],
+)
+def test_the_version_of_a_client_of_anthropics_own_api_is_not_meant_for_vertex(given, sent):
+    made = request("claude-opus-4-5", to=target({**PLACE, "anthropic_version": given}))
+    assert orjson.loads(made.body)["anthropic_version"] == sent
+
+
 @pytest.mark.parametrize(("model", "error"), [("claude-opus-4-5", {"n": 2}), ("gemini-2.5-pro", {"logit_bias": {"1": 1}})])
 def test_each_family_refuses_what_it_cannot_express(model, error):
     with pytest.raises(Unsupported) as caught:
