@@ -31,7 +31,6 @@ LEASE_MS = 30_000
 # While another call probes, this process asks again after this.
 ASK_AGAIN_S = 0.25
 MAX_STATES = 10_000
-CHANNEL = "gatehouse:breakers:news"
 INDEX = "gatehouse:{breakers}:open"
 
 # What the scripts answer and publish: how it stands with a breaker.
@@ -190,6 +189,8 @@ class Breakers:
     def __init__(self, pipe: RedisPipe, clock: Callable[[], float] = time.monotonic) -> None:
         self._pipe = pipe
         self._clock = clock
+        # Redis publishes to all its databases.
+        self._channel = f"gatehouse:breakers:news:{pipe.database}"
         self._states: dict[str, _State] = {}
         self._listening: asyncio.Task[None] | None = None
         self._report, self._claim, self._release, self._list = Script(REPORT), Script(CLAIM), Script(RELEASE), Script(LIST)
@@ -242,7 +243,7 @@ class Breakers:
         keys = [state_key(subject.id), probe_key(subject.id), INDEX]
         args: list[int | str] = [failures, 1 - failures, breaker.failure_threshold or 0]
         args += [round((breaker.failure_threshold_percentage or 0) * 100), breaker.minimum_requests, breaker.cooldown_ms]
-        args += [max(WINDOW_MS, breaker.cooldown_ms), FORGOTTEN_MS, int(bool(probe)), subject.id, subject.label, CHANNEL]
+        args += [max(WINDOW_MS, breaker.cooldown_ms), FORGOTTEN_MS, int(bool(probe)), subject.id, subject.label, self._channel]
         ask = self._pipe.ask if failures or probe else self._pipe.ask_later
         ask(self._report, keys, args).add_done_callback(partial(self._told, subject, breaker, state, probe, failures))
 
@@ -277,7 +278,11 @@ class Breakers:
             self._count_alone(subject, breaker, state, probe, failures)
 
     def _stands(self, subject_id: str, standing: int, wait_ms: int) -> None:
-        state = self._states.get(subject_id) or self._new_state(subject_id)
+        state = self._states.get(subject_id)
+        if state is None:
+            if standing == CLOSED:
+                return
+            state = self._new_state(subject_id)
         if standing == OPEN:
             if not state.open_until:
                 log.warning("a breaker is open", target=subject_id, seconds=wait_ms / 1000)
@@ -325,7 +330,7 @@ class Breakers:
 
     async def _listen(self) -> None:
         """Follows what other processes report, and now and then compares notes, since a message can be lost."""
-        async for message in self._pipe.messages(CHANNEL):
+        async for message in self._pipe.messages(self._channel):
             if message is None:
                 await self._compare()
             else:

@@ -108,6 +108,10 @@ class RedisPipe:
         self._down_until = 0.0
 
     @property
+    def database(self) -> int:
+        return int(self._options.get("db") or 0)
+
+    @property
     def is_down(self) -> bool:
         return time.monotonic() < self._down_until
 
