@@ -63,7 +63,7 @@ ROWS = (
         auth=header_key("api-subscription-key"),
     ),
     row("inception", "Inception", "https://api.inceptionlabs.ai/v1", "https://platform.inceptionlabs.ai/docs"),
-    row("meta", "Meta AI", "https://api.meta.ai/v1", "https://dev.meta.ai/docs"),
+    row("meta-ai", "Meta AI", "https://api.meta.ai/v1", "https://dev.meta.ai/docs", aliases=("meta",), price_id="meta"),
     row("llama-api", "Meta Llama API", "https://api.llama.com/compat/v1", "https://llama.developer.meta.com/docs/models"),
     row("amazon-nova", "Amazon Nova API", "https://api.nova.amazon.com/v1", "https://nova.amazon.com/dev/documentation"),
     row("arcee", "Arcee AI", "https://api.arcee.ai/api/v1", "https://docs.arcee.ai/"),
