@@ -5,6 +5,8 @@ The request is read, resolved and walked by the code that serves real calls, so 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,7 +39,8 @@ ENDPOINTS = (
 )
 _MAX_BODY_BYTES = 1024 * 1024
 _HEADERS_MAX = 50
-_header_name, _header_value = check.text(100), check.text(8192, blank=True)
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_header_value = check.text(8192, blank=True)
 
 
 def read_request(request: Any, config: Any, caller: Caller) -> Call:
@@ -53,14 +56,15 @@ def read_request(request: Any, config: Any, caller: Caller) -> Call:
             continue
         if name in headers:
             check.refuse(f"request.headers.{name}", "is said beside the headers already")
-        headers[name] = value if isinstance(value, str) else orjson.dumps(value).decode()
+        # In ASCII, as SDKs write it: a header has no encoding.
+        headers[name] = value if isinstance(value, str) else json.dumps(value)
     endpoint = fields.get("endpoint", Endpoint.CHAT)
     asgi = HttpRequest()
     asgi.scope = {  # type: ignore[attr-defined] # as every request of ours has it
         "method": "POST",
         "path": f"/v1/{endpoint}",
         "query_string": b"",
-        "headers": [(name.encode("latin1"), value.encode("latin1", "replace")) for name, value in headers.items()],
+        "headers": [(name.encode("ascii"), value.encode("latin1")) for name, value in headers.items()],
     }
     asgi._body = orjson.dumps(fields["body"])
     call = incoming.begin(asgi, endpoint)
@@ -83,9 +87,13 @@ def _headers(value: Any, path: str) -> dict[str, str]:
     given = check.mapping(value, path)
     if len(given) > _HEADERS_MAX:
         check.refuse(path, f"has too many entries: at most {_HEADERS_MAX}")
-    headers = {
-        _header_name(name, path).lower(): _header_value(content, f"{path}.{str(name)[:100]}") for name, content in given.items()
-    }
+    headers = {}
+    for name, content in given.items():
+        if not _HEADER_NAME.fullmatch(name):
+            check.refuse(path, f"{name[:100]!r} is not a header name")
+        headers[name.lower()] = _header_value(content, f"{path}.{name}")
+        if not headers[name.lower()].isascii():
+            check.refuse(f"{path}.{name}", "must be ASCII")
     if "x-portkey-api-key" in headers:
         check.refuse(f"{path}.x-portkey-api-key", "cannot be given: the dry run is made with the rights of its caller")
     return headers

@@ -99,6 +99,14 @@ def test_a_call_for_which_no_condition_holds_is_told_as_refused(team: Team) -> N
     assert [told["holds"] for told in found["conditions"]] == [False]
 
 
+def test_metadata_and_names_are_read_in_any_script(team: Team) -> None:
+    rule = {"query": {"metadata.队": {"$eq": "搜索"}}, "then": "好"}
+    strategy = {"mode": "conditional", "conditions": [rule]}
+    config = {"strategy": strategy, "targets": [{"name": "好", "provider": "mock"}]}
+    found = run(team, config, {**CHAT, "metadata": {"队": "搜索"}})
+    assert [target["name"] for target in found["targets"]] == ["好"]
+
+
 def test_a_target_that_the_gateway_would_not_send_to_says_why(team: Team) -> None:
     found = run(team, {"targets": [{"provider": "openai"}, {"provider": "mock"}], "strategy": "fallback"})
     assert found["targets"][0]["refused"]["code"] == "missing_provider_key"
@@ -149,6 +157,8 @@ def test_it_stays_in_its_workspace(team: Team, stranger: Team) -> None:
         ({"request": {**CHAT, "endpoint": "audio/transcriptions"}}, "request.endpoint"),
         ({"request": {**CHAT, "headers": {"x-portkey-api-key": "gh-1"}}}, "request.headers.x-portkey-api-key"),
         ({"request": {**CHAT, "headers": {"a": 5}}}, "request.headers.a"),
+        ({"request": {**CHAT, "headers": {"x-t": "ä"}}}, "request.headers.x-t"),
+        ({"request": {**CHAT, "headers": {"名": "x"}}}, "request.headers"),
         ({"request": {**CHAT, "metadata": "x"}}, "request.metadata"),
         ({"request": {**CHAT, "boddy": {}}}, "request.boddy"),
         ({"request": CHAT, "config": 5}, "config"),
