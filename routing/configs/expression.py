@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from routing.configs import patterns
-from routing.configs.params import parse_path
+from routing.configs.params import Step
 from routing.configs.tree import (
     TEXT_TESTS,
     Both,
@@ -227,24 +227,24 @@ class _Parser:
         if token.word == "metadata":
             return self._methods(Metadata(self._key()), "any")
         if token.word == "params":
-            steps = parse_path(self._key(), self._path, every=False)
-            while self._peek.word == "." and not self._is_method():
-                steps = (*steps, *parse_path(self._key(), self._path, every=False))
-            return self._methods(Param(steps), "any")
+            steps: list[Step] = [self._key()]
+            while self._peek.word == "[" or (self._peek.word == "." and not self._is_method()):
+                steps.append(self._key(index=True))
+            return self._methods(Param(tuple(steps)), "any")
         known = ", ".join([*_FACTS, "metadata.<key>", "params.<name>"])
         return self._refuse(f"{token.word[:50]!r} is not known; known are {known}", token.column)
 
-    def _key(self) -> str:
-        """A name after a dot, or a text in brackets."""
+    def _key(self, *, index: bool = False) -> Any:
+        """A name after a dot, or a text in brackets; with `index` also the number of an element."""
         if self._takes("["):
             token = self._take()
-            if token.kind != "text":
+            if token.kind != "text" and not (index and token.word.isdecimal()):
                 self._refuse("expected a key in quotes", token.column)
             self._expect("]")
-            return str(_unquoted(token.word))
+            return _unquoted(token.word) if token.kind == "text" else int(token.word)
         self._expect(".")
         token = self._take()
-        if token.kind not in {"name", "number"}:
+        if token.kind != "name":
             self._refuse("expected a name after the dot", token.column)
         return token.word
 
