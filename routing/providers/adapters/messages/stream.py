@@ -20,7 +20,7 @@ class MessageStream(AdaptedStream):
         return error_event(error)
 
     def _begin(self) -> bytes:
-        return _event("message_start", message={**head(self._said(), self._call), "usage": shown_usage(self.usage)})
+        return _event("message_start", message={**head(self._said(), self._call), "usage": shown_usage(None)})
 
     def _open(self, block: Block) -> bytes:
         empty: Json = {"type": "text", "text": ""}
