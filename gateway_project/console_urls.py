@@ -32,6 +32,7 @@ urlpatterns = [
     path("console/convert-config", configs.config_convert, name="config_convert"),
     path("console/dry-run", configs.config_dry_run, name="config_dry_run"),
     path("console/configs/<str:slug>", configs.config, name="config"),
+    path("console/configs/<str:slug>/breakers", configs.config_breakers, name="config_breakers"),
     path("console/configs/<str:slug>/delete", configs.config_delete, name="config_delete"),
     path("console/configs/<str:slug>/versions", versions.config_history, name="config_history"),
     path("console/configs/<str:slug>/versions/<int:number>", versions.config_version, name="config_version"),

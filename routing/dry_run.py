@@ -123,19 +123,19 @@ def run(call: Call, caller: Caller, snapshot: Snapshot, live: Live) -> Json:
     around = {target.path: chain for target, chain in _leaves(plan.root)}
     slugs = {entry.id: entry.slug for entry in snapshot.virtual_keys.values()}
     order = 0
-    targets = []
+    told = []
     for step in steps:
         order += not step.skipped
         shown = _shown(step, call, live, slugs.get(step.target.virtual_key_id or ""))
         branches = [_branch(branch, index, call) for branch, index in around[step.target.path]]
-        targets.append({"order": None if step.skipped else order, **shown, "branches": branches})
+        told.append({"order": None if step.skipped else order, **shown, "branches": branches})
     return {
         "object": "dry-run",
         "endpoint": call.endpoint,
         "config": _named(plan),
         "deadline_ms": plan.deadline_ms,
-        "targets": targets,
-        "conditions": [told for branch in _branches(plan.root) for told in _conditions(branch, context)],
+        "targets": told,
+        "conditions": [rule for branch in _branches(plan.root) for rule in _conditions(branch, context)],
         "error": None if refusal is None else {"status": refusal.status, **refusal.body()["error"]},
     }
 
@@ -145,6 +145,11 @@ def _named(plan: Plan) -> Json | None:
 
 
 # --- The tree ---------------------------------------------------------------------------------------------------------
+
+
+def targets(plan: Plan) -> list[Target]:
+    """All targets of a plan, in the order in which they are written."""
+    return [target for target, _ in _leaves(plan.root)]
 
 
 def _leaves(node: Node, chain: tuple[tuple[Branch, int], ...] = ()) -> Iterator[tuple[Target, tuple[tuple[Branch, int], ...]]]:

@@ -17,8 +17,10 @@ from keys.auth import Caller
 from keys.models import ApiKey, Workspace
 from routing import dry_run, health, metering
 from routing.call import Call, Json, Target
+from routing.errors import GatewayError
 from routing.health import OpenBreaker
 from routing.loader import load_workspace
+from routing.plan import resolve
 
 log = structlog.get_logger(__name__)
 
@@ -40,6 +42,20 @@ def breakers(workspace: Workspace) -> list[OpenBreaker] | None:
     except RedisError as error:
         log.warning("the breakers cannot be asked for", error=type(error).__name__)
         return None
+
+
+def left_alone(workspace: Workspace, actor: Actor, slug: str) -> list[tuple[Target, OpenBreaker]] | None:
+    """The targets of a saved config whose breakers are open; None where Redis does not answer."""
+    known = breakers(workspace)
+    if not known:
+        return None if known is None else []
+    opened = {one.id: one for one in known}
+    try:
+        plan = resolve({"x-portkey-config": slug}, _caller(workspace, actor), None, load_workspace(str(workspace.pk)))
+    except GatewayError:
+        return []  # its targets come with each call, or it cannot be used at all
+    found = ((target, opened.get(health.subject(str(workspace.pk), target).id)) for target in dry_run.targets(plan))
+    return [(target, breaker) for target, breaker in found if breaker is not None]
 
 
 def _caller(workspace: Workspace, actor: Actor) -> Caller:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -164,6 +165,19 @@ def config_dry_run(request: HttpRequest, seat: Seat) -> HttpResponse:
     except GatewayError as error:
         context["error"] = error
     return render(request, "console/configs/dry_run_result.html", context)
+
+
+@require_GET
+@page("configs.read")
+def config_breakers(request: HttpRequest, seat: Seat, slug: str) -> HttpResponse:
+    """Which targets of the config in force are left alone at this moment."""
+    row = queries.get_config(seat.workspace, slug)
+    found = trial.left_alone(seat.workspace, seat.user, row.slug)
+    known = [
+        (target, breaker, datetime.fromtimestamp(breaker.until, UTC), breaker.state == "half-open")
+        for target, breaker in found or ()
+    ]
+    return render(request, "console/configs/breakers.html", {"found": known, "is_known": found is not None})
 
 
 def _request(text: str) -> Any:

@@ -52,36 +52,58 @@ def templates(workspace: Workspace) -> list[tuple[str, str, str]]:
     first: dict[str, Any] = {"virtual_key": slugs[0]} if slugs else {"provider": "mock"}
     second: dict[str, Any] = {"virtual_key": slugs[-1]} if slugs else {"provider": "mock"}
     retry = {"attempts": 3, "on_status_codes": [429, 500, 502, 503, 504]}
-    return [
-        ("single", _("One provider with retries"), pretty({**first, "retry": retry})),
-        ("fallback", _("Fallback"), pretty({"strategy": {"mode": "fallback"}, "targets": [first, second]})),
+    breaker = {"failure_threshold": 5, "cooldown_interval": 30_000}
+    paid = {"query": {"metadata.user_plan": {"$eq": "paid"}}, "then": "premium"}
+    rules = {"mode": "conditional", "conditions": [paid], "default": "standard"}
+    by_user = {"mode": "loadbalance", "sticky": {"hash_fields": ["metadata.user_id"]}}
+    written: list[tuple[str, str, dict[str, Any]]] = [
+        ("single", _("One provider with retries"), {**first, "retry": retry}),
+        ("fallback", _("Fallback"), {"strategy": {"mode": "fallback"}, "targets": [first, second]}),
         (
             "loadbalance",
             _("Load balance"),
-            pretty({"strategy": {"mode": "loadbalance"}, "targets": [{**first, "weight": 70}, {**second, "weight": 30}]}),
+            {"strategy": {"mode": "loadbalance"}, "targets": [{**first, "weight": 70}, {**second, "weight": 30}]},
+        ),
+        (
+            "conditional",
+            _("By conditions on the call"),
+            {"strategy": rules, "targets": [{"name": "premium", **first}, {"name": "standard", **second}]},
+        ),
+        (
+            "canary",
+            _("Canary: each user stays on one side"),
+            {"strategy": by_user, "targets": [{**first, "weight": 95}, {"name": "canary", **second, "weight": 5}]},
+        ),
+        ("latency", _("The fastest first"), {"strategy": {"mode": "least_latency"}, "targets": [first, second]}),
+        ("cost", _("The cheapest first"), {"strategy": {"mode": "least_cost"}, "targets": [first, second]}),
+        (
+            "breaker",
+            _("Fallback with circuit breakers"),
+            {
+                "strategy": {"mode": "fallback"},
+                "cb_config": breaker,
+                "targets": [{**first, "request_timeout": "20s"}, second],
+            },
         ),
     ]
+    return [(name, title, pretty(body)) for name, title, body in written]
 
 
 def example_requests() -> list[tuple[str, str, str]]:
     """Requests for a dry run (id, title, JSON)."""
-    message = {"role": "user", "content": "Hello"}
-    chat = {"model": "gpt-4o-mini", "messages": [message]}
-    paid = {"endpoint": "chat/completions", "body": chat, "metadata": {"user_plan": "paid"}}
+    chat = '"endpoint": "chat/completions",\n  "body": {\n    "model": "gpt-4o-mini",'
+    messages = '"messages": [{"role": "user", "content": "Hello"}]'
+    vectors = '"body": {"model": "text-embedding-3-small", "input": "Hello"}'
     return [
-        ("chat", _("Chat"), _indented({"endpoint": "chat/completions", "body": chat})),
-        ("metadata", _("Chat with metadata"), _indented(paid)),
-        ("stream", _("Streamed chat"), _indented({"endpoint": "chat/completions", "body": {**chat, "stream": True}})),
+        ("chat", _("Chat"), f"{{\n  {chat}\n    {messages}\n  }}\n}}"),
         (
-            "embeddings",
-            _("Embeddings"),
-            _indented({"endpoint": "embeddings", "body": {"model": "text-embedding-3-small", "input": "Hello"}}),
+            "metadata",
+            _("Chat with metadata"),
+            f'{{\n  {chat}\n    {messages}\n  }},\n  "metadata": {{"user_plan": "paid", "user_id": "u-1"}}\n}}',
         ),
+        ("stream", _("Streamed chat"), f'{{\n  {chat}\n    "stream": true,\n    {messages}\n  }}\n}}'),
+        ("embeddings", _("Embeddings"), f'{{\n  "endpoint": "embeddings",\n  {vectors}\n}}'),
     ]
-
-
-def _indented(value: Any) -> str:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2).decode()
 
 
 # --- Where a fault stands ---------------------------------------------------------------------------------------------
