@@ -201,6 +201,8 @@ def _quirks(row: Provider) -> str:
     """The settings of OpenAI's dialect in which the row differs from OpenAI."""
     found = [f"`{ours}` is sent as `{theirs}`" for ours, theirs in getattr(row.dialect, "renames", {}).items()]
     found += [f"{endpoint} at `{path}`" for endpoint, path in getattr(row.dialect, "paths", {}).items()]
+    if not getattr(row.dialect, "says_done", True):
+        found.append("no `[DONE]` of its own ends a stream; the gateway adds it")
     if not row.stream_usage and Endpoint.CHAT in row.supports:
         found.append("gives usage in streams unasked, or not at all")
     return "; ".join(found)

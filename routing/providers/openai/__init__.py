@@ -18,9 +18,9 @@ from routing.errors import NotFound, ProviderError
 from routing.providers import failures, outgoing
 from routing.providers.base import StreamTranslator
 from routing.providers.body import Bytes
-from routing.providers.openai import answers
+from routing.providers.openai import answers, realtime
 from routing.providers.openai.events import MaybeEvents, TypedEvents
-from routing.providers.openai.stream import PassThrough
+from routing.providers.openai.stream import EndsWithReason, PassThrough
 
 # Without a model these mean nothing. Others have a vendor's own default, or none at all.
 _WITH_MODEL = frozenset(
@@ -43,19 +43,23 @@ class OpenAIDialect:
 
     `paths` gives another path below the base URL for an endpoint. `renames` maps a parameter to the vendor's name for it; where
     the caller sent both, the vendor's own name wins. `developer_role` is false where the vendor knows only ``system``.
-    `trace_header` names a header that carries the call's trace id.
+    `trace_header` names a header that carries the call's trace id. `says_done` is false where no ``[DONE]`` ends a stream, but
+    the chunk with the reason for the end.
     """
 
     paths: Mapping[str, str] = field(default_factory=dict)
     renames: Mapping[str, str] = field(default_factory=dict)
     developer_role: bool = True
     trace_header: str | None = None
+    says_done: bool = True
 
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The caller's own bytes, unless an override, the usage of a stream or a setting of the dialect changes them.
 
         Raises `InvalidRequest` for a call that needs a model and has none.
         """
+        if call.endpoint == Endpoint.REALTIME:
+            return realtime.request(call, target, self.paths.get(call.endpoint, call.endpoint))
         if call.path and not call.raw:
             return self._bodiless(call, target)
         body = self._parameters(call, target)
@@ -71,7 +75,12 @@ class OpenAIDialect:
 
     def streams(self, call: Call, target: Target) -> bool:
         """An event stream where the caller asked for one; audio, files and transcripts that are no JSON as bytes."""
-        return call.stream or call.endpoint == Endpoint.SPEECH or _wants_bytes(call, target) or "stream=true" in call.query
+        return (
+            call.stream
+            or call.endpoint in (Endpoint.SPEECH, Endpoint.REALTIME)
+            or _wants_bytes(call, target)
+            or "stream=true" in call.query
+        )
 
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
         """The vendor's bytes, untouched. Raises `UpstreamInvalid` where they are not the endpoint's object."""
@@ -87,10 +96,13 @@ class OpenAIDialect:
     def stream(self, call: Call, target: Target) -> StreamTranslator:
         """A reader that gives the vendor's events, or its bytes, on as they are."""
         if call.endpoint in (Endpoint.CHAT, Endpoint.COMPLETIONS):
-            return PassThrough(target, drop_usage=_adds_usage(call, target, outgoing.merged(call, target)))
+            reader = PassThrough if self.says_done else EndsWithReason
+            return reader(target, drop_usage=_adds_usage(call, target, outgoing.merged(call, target)))
         if _wants_bytes(call, target):
             kept = bool(call.path)  # a file may be empty and may hold anything, what a model makes may not
             return Bytes(target, typed=True, needed=not kept, usage=Usage() if kept else None)
+        if call.endpoint == Endpoint.REALTIME:
+            return realtime.Realtime()
         if call.endpoint in _HEARD:
             return MaybeEvents(target)
         images = str(call.body.get("n")) if call.endpoint in _DRAWN else ""

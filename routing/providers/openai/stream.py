@@ -17,6 +17,7 @@ from routing.providers import failures
 from routing.providers.openai.usage import read_usage
 
 _USAGE = re.compile(rb'"usage"\s*:\s*\{')
+_REASON = re.compile(rb'"finish_reason"\s*:\s*"')
 _DONE = b"data: [DONE]\n\n"
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 # A line that may yet become the end of the stream, for vendors that leave out the blank line behind it.
@@ -112,6 +113,22 @@ class PassThrough:
             return b""
         self.done = True
         return _DONE
+
+
+class EndsWithReason(PassThrough):
+    """For a vendor whose streams end with the chunk that gives the reason: ``[DONE]`` is ours, behind it."""
+
+    __slots__ = ()
+
+    def _pass(self, run: bytes) -> bytes:
+        return b"".join(map(self._look, sse.blocks(run)))
+
+    def _look(self, block: bytes) -> bytes:
+        out = super()._look(block)
+        if self.done or not _REASON.search(block):
+            return out
+        self.done = True
+        return out + _DONE
 
 
 def _has_content(choices: Any) -> bool:

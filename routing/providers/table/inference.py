@@ -207,6 +207,7 @@ ROWS = (
         aliases=("gmi", "gmicloud"),
     ),
     row("hpc-ai", "HPC-AI", "https://api.hpc-ai.com/inference/v1", "https://www.hpc-ai.com/doc/docs/quickstart/"),
+    row("doubleword", "Doubleword", "https://api.doubleword.ai/v1", "https://docs.doubleword.ai/", CHAT | EMBED),
     row("avian", "Avian", "https://api.avian.io/v1", "https://avian.io"),
     row("inceptron", "Inceptron", "https://api.inceptron.io/v1", "https://docs.inceptron.io"),
     row("lilac", "Lilac", "https://api.getlilac.com/v1", "https://docs.getlilac.com/inference/models"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from routing.providers.auth import header_key
+from routing.providers.openai import OpenAIDialect
 from routing.providers.table.rows import (
     CHAT,
     EMBED,
@@ -30,12 +31,13 @@ ROWS = (
         dialect=OLDER,
         stream_usage=False,
     ),
+    # Its streams have no [DONE]: github.com/perplexityai/api-discussion/issues/209
     row(
         "perplexity-ai",
         "Perplexity",
         "https://api.perplexity.ai",
         "https://docs.perplexity.ai/api-reference/chat-completions-post",
-        dialect=OLDER,
+        dialect=OpenAIDialect(developer_role=False, renames=OLDER.renames, says_done=False),
         stream_usage=False,
         aliases=("perplexity",),
         price_id="perplexity",
