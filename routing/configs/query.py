@@ -34,7 +34,7 @@ def equals(value: Any, operand: Any) -> bool:
     """Whether a value of a call is the operand: of the same type, but metadata is text whatever it was sent as."""
     if isinstance(value, MetadataText) and not isinstance(operand, str):
         if isinstance(operand, bool) or operand is None:
-            return str(value) == {True: "true", False: "false", None: "null"}[operand]
+            return bool(value == {True: "true", False: "false", None: "null"}[operand])
         return number(value) == operand
     if isinstance(value, bool) or isinstance(operand, bool):
         return value is operand
