@@ -5,6 +5,7 @@ Translated:
     max_completion_tokens, max_tokens  inferenceConfig.maxTokens
     temperature, top_p, stop           inferenceConfig.temperature, topP, stopSequences (a single text as a list)
     tools, tool_choice                 toolConfig (`tools`)
+    parallel_tool_calls: false         the choice in Anthropic's own words, for its models
     response_format json_schema        outputConfig.textFormat, the schema whole
     response_format json_object        a sentence at the end of the system prompt: Converse has no JSON mode without a schema
     reasoning_effort                   outputConfig.effort (minimal as low), or the model's own field of that name; none
@@ -93,10 +94,10 @@ def translated(body: Json, model: str, wishes: Wishes) -> Json:
     out |= {theirs: body[ours] for ours, theirs in _NATIVE.items() if body.get(ours) is not None}
     if inference := _inference(body, wishes):
         out["inferenceConfig"] = inference
-    if tools := tool_config(body, out["messages"], wishes):
-        out["toolConfig"] = tools
     fields = {key: value for key, value in body.items() if key not in _NOT_FOR_THE_MODEL and value is not None}
     fields |= {key: body[key] for key in known if body.get(key) is not None}
+    if tools := tool_config(body, out["messages"], family(model), fields, wishes):
+        out["toolConfig"] = tools
     _model_fields(body, model, fields)
     if output := _output(body, model, fields, wishes):
         out["outputConfig"] = output

@@ -10,15 +10,16 @@ from routing.providers.bedrock.messages import cache_point
 from routing.providers.wishes import Wishes
 
 
-def tool_config(body: Json, turns: list[Json], wishes: Wishes) -> Json | None:
-    """The toolConfig; None where there are no tools. Raises `Unsupported` or `InvalidRequest` with the tool's path."""
+def tool_config(body: Json, turns: list[Json], maker: str, fields: Json, wishes: Wishes) -> Json | None:
+    """The toolConfig; None where there are no tools. Raises `Unsupported` or `InvalidRequest` with the tool's path.
+
+    What only the models of this `maker` know to say is written into `fields`.
+    """
     tools = body.get("tools")
     if tools is None or tools == []:
         return None
     if not isinstance(tools, list):
         raise InvalidRequest("tools must be a list.", param="tools")
-    if body.get("parallel_tool_calls") is False:
-        wishes.refuse("parallel_tool_calls")
     choice = body.get("tool_choice")
     if choice == "none":
         if not any(block.keys() & {"toolUse", "toolResult"} for turn in turns for block in turn["content"]):
@@ -27,9 +28,23 @@ def tool_config(body: Json, turns: list[Json], wishes: Wishes) -> Json | None:
         wishes.refuse("tool_choice", f"{wishes.label} cannot forbid calls in a conversation that already has some.")
         choice = None
     config: Json = {"tools": [block for index, tool in enumerate(tools) for block in _tool(tool, f"tools[{index}]", wishes)]}
-    if choice is not None:
-        config["toolChoice"] = _choice(choice, wishes.label)
+    chosen = None if choice is None else _choice(choice, wishes.label)
+    one_at_a_time = body.get("parallel_tool_calls") is False
+    if one_at_a_time and maker == "anthropic":
+        # Converse itself has no word for it, and refuses a choice that stands in both places.
+        fields["tool_choice"] = {**_of_anthropic(chosen or {"auto": {}}), "disable_parallel_tool_use": True}
+        return config
+    if one_at_a_time:
+        wishes.refuse("parallel_tool_calls")
+    if chosen is not None:
+        config["toolChoice"] = chosen
     return config
+
+
+def _of_anthropic(chosen: Json) -> Json:
+    """Converse's choice as Anthropic's: ``{"tool": {"name": ...}}`` as ``{"type": "tool", "name": ...}``."""
+    [(kind, more)] = chosen.items()
+    return {"type": kind, **more}
 
 
 def _tool(tool: Any, path: str, wishes: Wishes) -> list[Json]:

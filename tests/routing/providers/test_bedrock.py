@@ -236,7 +236,7 @@ def test_no_option_that_is_a_credential_is_in_an_error():
         ({"reasoning_effort": "extreme"}, "reasoning_effort"),
         ({"response_format": {"type": "grammar"}}, "response_format.type"),
         ({"metadata": {"a": 1}}, "metadata"),
-        ({"tools": TOOLS, "parallel_tool_calls": False}, "parallel_tool_calls"),
+        ({"tools": TOOLS, "parallel_tool_calls": False, "model": NOVA}, "parallel_tool_calls"),
     ],
 )
 def test_what_converse_cannot_say_is_refused_or_left_out_and_named(body, param):
@@ -246,7 +246,7 @@ def test_what_converse_cannot_say_is_refused_or_left_out_and_named(body, param):
     assert "AWS Bedrock" in caught.value.message
     without = request(**body, target={"drop_unsupported": True})
     assert without.dropped == (param,)
-    kept = {key: value for key, value in body.items() if key == "tools"}
+    kept = {key: value for key, value in body.items() if key in ("tools", "model")}
     assert orjson.loads(without.body) == sent(**kept)
 
 
@@ -344,6 +344,20 @@ def test_parameters(body, expected):
 )
 def test_choices(choice, expected):
     assert sent(tools=TOOLS, tool_choice=choice)["toolConfig"]["toolChoice"] == expected
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (None, {"type": "auto"}),
+        ("required", {"type": "any"}),
+        ({"type": "function", "function": {"name": "f"}}, {"type": "tool", "name": "f"}),
+    ],
+)
+def test_one_call_at_a_time_is_said_in_anthropics_words(choice, expected):
+    body = sent(tools=TOOLS, tool_choice=choice, parallel_tool_calls=False)
+    assert "toolChoice" not in body["toolConfig"]
+    assert body["additionalModelRequestFields"] == {"tool_choice": {**expected, "disable_parallel_tool_use": True}}
 
 
 def test_calls_cannot_be_forbidden_in_the_midst_of_some():
