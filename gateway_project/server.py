@@ -27,7 +27,8 @@ def config() -> uvicorn.Config:
         "gateway_project.asgi:application",
         loop="uvloop",
         http="httptools",
-        ws="none",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
         lifespan="on",
         log_config=None,  # Django's LOGGING rules
         log_level="warning",

@@ -18,7 +18,8 @@ from aiohttp import abc as aiohttp_abc
 
 from routing.call import UpstreamRequest
 from routing.egress import EgressGuard, EgressRefused
-from routing.errors import InvalidRequest, StreamBroken, UpstreamInvalid, UpstreamUnreachable
+from routing.errors import GatewayError, InvalidRequest, StreamBroken, UpstreamInvalid, UpstreamUnreachable
+from routing.upstream_ws import Sockets
 
 CONNECT_TIMEOUT_S = 10.0
 # Silence on an open connection, before the first byte or between two pieces, after which it counts as broken.
@@ -65,7 +66,14 @@ class Upstream:
 
 def connect(guard: EgressGuard, mock: Transport) -> Upstream:
     http = _Http(guard)
-    return Upstream({"http": http.send, "https": http.send, "mock": mock}, http.close)
+    sockets = http.sockets()
+
+    async def close() -> None:
+        await sockets.close()
+        await http.close()
+
+    transports: dict[str, Transport] = {"http": http.send, "https": http.send, "ws": sockets.send, "wss": sockets.send}
+    return Upstream({**transports, "mock": mock}, close)
 
 
 class _GuardedResolver(aiohttp_abc.AbstractResolver):
@@ -127,13 +135,8 @@ class _Http:
                 allow_redirects=False,
                 **bounds,
             )
-        except (aiohttp.InvalidURL, UnicodeError) as error:  # also an unusual IPv4 address, or a name that IDNA cannot write
-            raise InvalidRequest("The provider's base URL is not a URL.", param="custom_host") from error
-        except (aiohttp.ClientError, OSError) as error:
-            refusal = getattr(error, "os_error", error)  # what the resolver raises comes back wrapped
-            if isinstance(refusal, EgressRefused):
-                raise InvalidRequest(str(refusal), param="custom_host", code="private_host") from error
-            raise _unreachable(request.url, error) from error
+        except (aiohttp.ClientError, OSError, UnicodeError) as error:
+            raise _failure(request.url, error) from error
         if 300 <= response.status < 400:
             response.close()
             raise UpstreamInvalid(f"The provider answered with a redirect (status {response.status}); check the base URL.")
@@ -159,8 +162,22 @@ class _Http:
             self._urls[text] = url
         return url
 
+    def sockets(self) -> Sockets:
+        """WebSockets by the same rules."""
+        return Sockets(self._session.connector, self._url, _failure)
+
     async def close(self) -> None:
         await self._session.close()
+
+
+def _failure(url: str, error: Exception) -> GatewayError:
+    """What went wrong before there was an answer, in our words."""
+    if isinstance(error, aiohttp.InvalidURL | UnicodeError):  # also an unusual IPv4 address, or a name that IDNA cannot write
+        return InvalidRequest("The provider's base URL is not a URL.", param="custom_host")
+    refusal = getattr(error, "os_error", error)  # what the resolver raises comes back wrapped
+    if isinstance(refusal, EgressRefused):
+        return InvalidRequest(str(refusal), param="custom_host", code="private_host")
+    return _unreachable(url, error)
 
 
 def _unreachable(url: str, error: Exception) -> UpstreamUnreachable:

@@ -62,7 +62,11 @@ def test_the_hot_path_knows_no_models_views_or_pages(module):
 # --- One module for each outside thing -----------------------------------------------------------------------------------
 
 ONLY_IMPORTERS = {
-    "aiohttp": {"routing/upstream.py"},
+    "aiohttp": {
+        "routing/upstream.py",
+        "routing/upstream_ws.py",  # the same for WebSockets
+    },
+    "python_multipart": {"routing/multipart.py"},
     "botocore": {"routing/providers/bedrock/signing.py"},
     "uvicorn": {"gateway_project/server.py"},
     "genai_prices": {"analytics/prices.py"},
@@ -105,6 +109,7 @@ A_VENDOR = re.compile(rf"(?<![a-z0-9])({'|'.join(map(re.escape, VENDORS))})(?![a
 NAMES_A_VENDOR = {
     ("keys/auth.py", "OPENAI_API_KEY"): "the portkey-ai SDK sends this text, whatever the vendor, for a key it was not given",
     ("keys/admin_auth.py", "OPENAI_API_KEY"): "the same",
+    ("routing/api/realtime.py", "openai-insecure-api-key."): "browsers' SDKs send the key in a subprotocol of this name",
 }
 
 

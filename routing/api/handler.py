@@ -21,6 +21,7 @@ from django.http.response import HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 
 from routing import gateway as gateways
+from routing.api import realtime
 from routing.api.arrival import Arrival, HungUp, Receive
 from routing.api.responses import EventStream
 from routing.api.views import GatewayView
@@ -45,6 +46,8 @@ class LeanHandler(ASGIHandler):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+        elif scope["type"] == "websocket":
+            await realtime.serve(scope, receive, send)
         elif scope["type"] == "http" and (match := _lean_match(scope["path"])) is not None:
             await self._serve(match, scope, receive, send)
         else:

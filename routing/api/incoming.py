@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 import orjson
 from django.core.exceptions import RequestDataTooBig
@@ -95,6 +95,36 @@ def read(request: HttpRequest, call: Call, caller: Caller, provider_key: str | N
         call,
         raw=raw,
         body={} if bodiless or (not raw and call.path) else _body(raw, call),
+        headers=_without_gateway_key(call.headers, provider_key),
+        metadata=_metadata(call.headers, caller),
+    )
+
+
+def begin_socket(scope: Mapping[str, Any], endpoint: str, headers: Mapping[str, str]) -> Call:
+    """The call of a WebSocket. Its parameters are those of its query; its frames are no body of ours to keep."""
+    query = scope["query_string"].decode("latin1")
+    model = next((value for name, value in parse_qsl(query) if name == "model"), None)
+    call_id = uuid7()
+    return Call(
+        id=call_id,
+        endpoint=endpoint,
+        body={} if model is None else {"model": model},
+        raw=b"",
+        headers=headers,
+        trace_id=_trace_id(headers) or call_id,
+        metadata={},
+        started=time.monotonic(),
+        started_at_us=time.time_ns() // 1000,
+        method="GET",
+        query=query,
+    )
+
+
+def opened(call: Call, caller: Caller, provider_key: str | None, frames: Upload) -> Call:
+    """The call of a WebSocket whose caller is known. Raises `InvalidRequest`."""
+    return dataclasses.replace(
+        call,
+        upload=frames,
         headers=_without_gateway_key(call.headers, provider_key),
         metadata=_metadata(call.headers, caller),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from routing.api import schemas
-from routing.api.views import ModelCallView, ModelsView, ModelView, ProxyView
+from routing.api.views import ModelCallView, ModelsView, ModelView, ProxyView, RealtimeView
 from routing.call import Endpoint
 
 # Calls whose route is their endpoint. All are POST.
@@ -52,6 +52,7 @@ model_calls: list[URLPattern] = [
         path(route, ModelCallView.as_view(endpoint=endpoint, methods=frozenset(methods), resource=True))
         for route, endpoint, methods in _RESOURCES
     ),
+    path("realtime", RealtimeView.as_view()),
     path("models", ModelsView.as_view()),
     path("schemas/config", schemas.config),
     path("models/<path:name>", ModelView.as_view()),

@@ -19,7 +19,7 @@ from routing.api.arrival import Arrival, HungUp
 from routing.api.authentication import GatewayKeyAuthentication
 from routing.api.uploads import Received
 from routing.call import Call, Endpoint
-from routing.errors import GatewayError, InternalError, MethodNotAllowed, NotFound
+from routing.errors import GatewayError, InternalError, InvalidRequest, MethodNotAllowed, NotFound
 from routing.exchange import Exchange
 from routing.gateway import Gateway
 
@@ -130,6 +130,16 @@ class ModelView(ModelCallView):
         if not incoming.names_a_target(call.headers, self.exchange.caller):
             raise NotFound(f"The model {name[:100]!r} does not exist or cannot be reached.", code="model_not_found")
         return await super().answer()
+
+
+class RealtimeView(GatewayView):
+    """For those who ask for a WebSocket's route by plain HTTP; the socket itself is in realtime.py."""
+
+    endpoint = Endpoint.REALTIME
+    methods = _GET
+
+    async def answer(self) -> HttpResponseBase:
+        raise InvalidRequest("This route is a WebSocket: open it as one.", code="websocket_required", status=426)
 
 
 class ProxyView(ModelCallView):

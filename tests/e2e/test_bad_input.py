@@ -51,6 +51,9 @@ MISTAKES = {
     "JSON nested beyond sense": Mistake(
         400, "invalid_json", content=b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", headers=_JSON
     ),
+    "JSON nested deeper than anybody writes": Mistake(
+        400, "invalid_json", message="200 levels", content=b'{"a":' + b"[" * 200 + b"]" * 200 + b"}", headers=_JSON
+    ),
     "another content type": Mistake(
         400, "invalid_content_type", message="text/plain", content=b"hello", headers=(("content-type", "text/plain"),)
     ),
@@ -60,6 +63,7 @@ MISTAKES = {
     "a model of a wrong type": Mistake(400, "invalid_request", "model", body={**HELLO, "model": 5}),
     "no model": Mistake(400, "invalid_request", "model", body={"messages": HELLO["messages"]}),
     "a stream flag of a wrong type": Mistake(400, "invalid_request", "stream", body={**HELLO, "stream": "yes"}),
+    "two slashes in front": Mistake(404, "unknown_route", path="//v1/chat/completions"),
     "an unknown route": Mistake(404, "unknown_route", message="/v1/nonsense", path="/v1/nonsense"),
     "an unknown route below a known one": Mistake(404, "unknown_route", path="/v1/chat/completions/deep"),
     "a wrong method": Mistake(405, "method_not_allowed", message="GET", method="GET"),
@@ -193,7 +197,7 @@ def test_the_sdk_raises_its_own_exceptions(product: Product) -> None:
         with pytest.raises(openai.AuthenticationError) as refused:
             client.chat.completions.create(**HELLO)
         with pytest.raises(openai.NotFoundError):
-            client.images.generate(prompt="a cat")
+            client.vector_stores.list()
 
     assert refused.value.code == "invalid_api_key"
     assert refused.value.type == "authentication_error"

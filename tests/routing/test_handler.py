@@ -24,8 +24,11 @@ from routing.api import incoming
 from routing.api.handler import LeanHandler
 from routing.api.urls import model_calls
 from routing.api.views import UnknownRouteView
+from routing.breakers import Breakers
 from routing.egress import EgressGuard
 from routing.gateway import Gateway
+from routing.health import Health
+from routing.pools import Pools
 from routing.providers import mock
 from routing.redis import RedisPipe, Script
 from routing.snapshot import Snapshot, VirtualKeyEntry
@@ -92,6 +95,8 @@ async def gateway(servers, settings, monkeypatch, spool):
         spool=spool,
         shipper=None,
         recorder=Recorder(spool, log_content=True, max_content_bytes=1000),
+        health=Health(Breakers(pipe), Prices()),
+        pools=Pools(),
         require_api_key=False,
         max_body_bytes=MAX_BODY,
     )

@@ -86,7 +86,7 @@ class TypedEvents:
                 self.done = True
             elif self._fresh or event.name == "error" or _READ.search(event.data):
                 self._read(event)
-            elif b"delta" in event.data:
+            elif b"delta" in event.data or b"partial_image" in event.data:
                 self.deltas += 1
         return run
 
