@@ -47,7 +47,7 @@ def translated(schema: Any, path: str) -> Json | None:
     if not isinstance(schema, dict):
         raise InvalidRequest(f"{path} must be a JSON Schema, which is an object.", param=path)
     try:
-        return _Translation(schema, path).node(schema, ())
+        return _Translation(schema, path).node(schema, 0)
     except _Inexpressible:
         return None
 
@@ -63,17 +63,17 @@ class _Translation:
         self._path = path
         self._nodes = 0
 
-    def node(self, schema: Any, within: tuple[str, ...]) -> Json:
-        """One schema. `within` are the references that are being resolved, and empty names for the levels between them."""
+    def node(self, schema: Any, depth: int) -> Json:
+        """One schema. A recursive one ends as one that is too deep does."""
         self._nodes += 1
-        if len(within) > MAX_DEPTH or self._nodes > MAX_NODES or schema is False:
+        if depth > MAX_DEPTH or self._nodes > MAX_NODES or schema is False:
             raise _Inexpressible
         if schema is True:
             return {}
         if not isinstance(schema, dict):
             raise InvalidRequest(f"{self._path} holds something that is no schema.", param=self._path)
         if "$ref" in schema:
-            return self._referred(schema, within)
+            return self._referred(schema, depth)
         out = {key: value for key, value in schema.items() if key in _KEPT}
         for key, value in schema.items():
             if key in _KEPT or key in _ABOUT:
@@ -81,15 +81,15 @@ class _Translation:
             step = _STEPS.get(key)
             if step is None:
                 raise _Inexpressible
-            step(self, out, value, (*within, ""))
+            step(self, out, value, depth + 1)
         if "example" not in out and isinstance(examples := schema.get("examples"), list) and examples:
             out["example"] = examples[0]
         return _typed(out)
 
-    def _referred(self, schema: Json, within: tuple[str, ...]) -> Json:
+    def _referred(self, schema: Json, depth: int) -> Json:
         reference = schema["$ref"]
-        if not isinstance(reference, str) or not reference.startswith("#") or reference in within:
-            raise _Inexpressible  # a recursive type, or one that is defined elsewhere
+        if not isinstance(reference, str) or not reference.startswith("#"):
+            raise _Inexpressible  # defined elsewhere
         found: Any = self._root
         for step in filter(None, reference[1:].split("/")):
             name = step.replace("~1", "/").replace("~0", "~")
@@ -97,9 +97,9 @@ class _Translation:
         if not isinstance(found, dict):
             raise InvalidRequest(f"{self._path}: {reference} refers to nothing.", param=self._path)
         beside = {key: value for key, value in schema.items() if key != "$ref"}
-        return self.node({**found, **beside}, (*within, reference))
+        return self.node({**found, **beside}, depth + 1)
 
-    def _type(self, out: Json, kind: Any, within: tuple[str, ...]) -> None:
+    def _type(self, out: Json, kind: Any, depth: int) -> None:
         if not isinstance(kind, list):
             out["type"] = kind
             return
@@ -108,7 +108,7 @@ class _Translation:
             out["nullable"] = True
         out["type"] = kinds[0] if len(kinds) == 1 else kinds
 
-    def _enum(self, out: Json, values: Any, within: tuple[str, ...]) -> None:
+    def _enum(self, out: Json, values: Any, depth: int) -> None:
         if not isinstance(values, list):
             raise InvalidRequest(f"{self._path}: enum must be a list.", param=self._path)
         named = [value for value in values if value is not None]
@@ -123,26 +123,26 @@ class _Translation:
             raise _Inexpressible
         out["enum"] = [str(value) for value in named]
 
-    def _const(self, out: Json, value: Any, within: tuple[str, ...]) -> None:
-        self._enum(out, [value], within)
+    def _const(self, out: Json, value: Any, depth: int) -> None:
+        self._enum(out, [value], depth)
 
-    def _any_of(self, out: Json, branches: Any, within: tuple[str, ...]) -> None:
+    def _any_of(self, out: Json, branches: Any, depth: int) -> None:
         if not isinstance(branches, list) or "anyOf" in out:
             raise _Inexpressible
         kept = [branch for branch in branches if not (isinstance(branch, dict) and branch.get("type") == "null")]
         if len(kept) < len(branches):
             out["nullable"] = True
-        shown = [self.node(branch, within) for branch in kept]
+        shown = [self.node(branch, depth) for branch in kept]
         if len(shown) == 1:
             out |= {**shown[0], **{key: value for key, value in out.items() if key in ("title", "description", "nullable")}}
         elif shown:
             out["anyOf"] = shown
 
-    def _all_of(self, out: Json, parts: Any, within: tuple[str, ...]) -> None:
+    def _all_of(self, out: Json, parts: Any, depth: int) -> None:
         if not isinstance(parts, list):
             raise _Inexpressible
         for part in parts:
-            for key, value in self.node(part, within).items():
+            for key, value in self.node(part, depth).items():
                 if key == "properties" and not value.keys() & out.get(key, {}).keys():
                     out[key] = {**out.get(key, {}), **value}
                 elif key == "required":
@@ -150,31 +150,31 @@ class _Translation:
                 elif out.setdefault(key, value) != value and key not in ("title", "description"):
                     raise _Inexpressible
 
-    def _properties(self, out: Json, properties: Any, within: tuple[str, ...]) -> None:
+    def _properties(self, out: Json, properties: Any, depth: int) -> None:
         if not isinstance(properties, dict):
             raise InvalidRequest(f"{self._path}: properties must be an object.", param=self._path)
-        shown = {name: self.node(schema, within) for name, schema in properties.items()}
+        shown = {name: self.node(schema, depth) for name, schema in properties.items()}
         out["properties"] = {**out.get("properties", {}), **shown}
 
-    def _required(self, out: Json, names: Any, within: tuple[str, ...]) -> None:
+    def _required(self, out: Json, names: Any, depth: int) -> None:
         if not isinstance(names, list):
             raise InvalidRequest(f"{self._path}: required must be a list.", param=self._path)
         out["required"] = [*dict.fromkeys([*out.get("required", []), *names])]
 
-    def _items(self, out: Json, items: Any, within: tuple[str, ...]) -> None:
+    def _items(self, out: Json, items: Any, depth: int) -> None:
         if isinstance(items, list):
             raise _Inexpressible  # a tuple
-        out["items"] = self.node(items, within)
+        out["items"] = self.node(items, depth)
 
-    def _additional(self, out: Json, allowed: Any, within: tuple[str, ...]) -> None:
+    def _additional(self, out: Json, allowed: Any, depth: int) -> None:
         # The vendor's models write declared properties only, so that true and false come to the same; a schema is a map.
         if isinstance(allowed, dict) and allowed:
             raise _Inexpressible
 
-    def _above(self, out: Json, bound: Any, within: tuple[str, ...]) -> None:
+    def _above(self, out: Json, bound: Any, depth: int) -> None:
         out["exclusiveMinimum"] = bound
 
-    def _below(self, out: Json, bound: Any, within: tuple[str, ...]) -> None:
+    def _below(self, out: Json, bound: Any, depth: int) -> None:
         out["exclusiveMaximum"] = bound
 
 

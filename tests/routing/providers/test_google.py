@@ -325,9 +325,15 @@ def test_a_schema_beyond_its_words_goes_whole(schema):
 def test_references_that_multiply_are_not_followed():
     levels = {
         f"L{n}": {"type": "object", "properties": {"a": {"$ref": f"#/$defs/L{n + 1}"}, "b": {"$ref": f"#/$defs/L{n + 1}"}}}
-        for n in range(40)
+        for n in range(20)
     }
-    schema = {"type": "object", "properties": {"x": {"$ref": "#/$defs/L0"}}, "$defs": {**levels, "L40": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"x": {"$ref": "#/$defs/L0"}}, "$defs": {**levels, "L20": {"type": "string"}}}
+    assert parameters(schema) == {"parametersJsonSchema": schema}
+
+
+def test_types_that_hold_each_other_go_whole():
+    held = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}}
+    schema = {**held, "$defs": {"A": {"type": "object", "properties": {"b": {"$ref": "#/$defs/B"}}}, "B": held}}
     assert parameters(schema) == {"parametersJsonSchema": schema}
 
 
