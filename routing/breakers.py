@@ -1,8 +1,9 @@
 """Circuit breakers: a target that fails is left alone for a while, and one probe decides whether it is used again.
 
 Every failure is counted in Redis, by a script that opens the breaker and announces it, so that all gateway processes leave the
-target alone within milliseconds. Nobody waits for that: a call asks this process's memory only. The one exception is the probe,
-for which the processes must agree on one call. While Redis is away, each process counts for itself.
+target alone within milliseconds. Nobody waits for that: a call asks this process's memory only, where a breaker opens at once
+when the failures that this process knows of are enough. The one exception is the probe, for which the processes must agree on
+one call. While Redis is away, each process counts for itself.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 """
 # KEYS: state, probe, index. ARGV: failures, successes, threshold, percentage in hundredths, minimum, cooldown, window and time
-# to forget (ms), 1 for a probe, id, label, channel. Returns how it stands, and for how many milliseconds an open one stays so.
+# to forget (ms), 1 for a probe, id, label, channel. Returns how it stands, for how many milliseconds an open one
+# stays so, and the failures in a row.
 REPORT = (
     _NOW
     + """
@@ -56,16 +58,16 @@ local function open(failed)
   redis.call('ZADD', KEYS[3], now + cooldown, id)
   redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', now - forgotten)
   redis.call('PUBLISH', ARGV[12], '1 ' .. cooldown .. ' ' .. id)
-  return {1, cooldown}
+  return {1, cooldown, failed}
 end
 if open_until then
-  if ARGV[9] ~= '1' then return {1, math.max(open_until - now, 0)} end
+  if ARGV[9] ~= '1' then return {1, math.max(open_until - now, 0), 0} end
   redis.call('DEL', KEYS[2])
   if failures > 0 then return open((tonumber(redis.call('HGET', KEYS[1], 'failures')) or 0) + failures) end
   redis.call('DEL', KEYS[1])
   redis.call('ZREM', KEYS[3], id)
   redis.call('PUBLISH', ARGV[12], '0 0 ' .. id)
-  return {0, 0}
+  return {0, 0, 0}
 end
 local row, seen, failed = tonumber(kept[2]) or 0, tonumber(kept[3]) or 0, tonumber(kept[4]) or 0
 local since = tonumber(kept[5]) or now
@@ -78,9 +80,9 @@ if (threshold > 0 and row >= threshold) or (percentage > 0 and seen >= minimum a
 end
 redis.call('HSET', KEYS[1], 'row', row, 'seen', seen, 'failed', failed, 'window', since)
 redis.call('PEXPIRE', KEYS[1], forgotten)
-if row == 0 then return {0, 0} end
+if row == 0 then return {0, 0, 0} end
 if was_clean then redis.call('PUBLISH', ARGV[12], '2 0 ' .. id) end
-return {2, 0}
+return {2, 0, row}
 """
 )
 # KEYS: state, probe. ARGV: the prober's name, its lease (ms). Returns how it stands, and for how many milliseconds.
@@ -118,8 +120,8 @@ class Subject(NamedTuple):
 
 class _State:
     """One breaker as this process knows it. It is open while `open_until` (seconds of the clock) is not 0, until a probe has
-    succeeded. `failing` says that failures are on the books, so that a success must be told. The rest counts while Redis is
-    away."""
+    succeeded. `failing` says that failures are on the books, so that a success must be told, and `row` how many in a row.
+    `alone` says that it opened while Redis was away, when `seen` and `failed` count for the share."""
 
     __slots__ = ("alone", "ask_again_at", "failed", "failing", "open_until", "probing", "row", "seen", "window")
 
@@ -238,8 +240,13 @@ class Breakers:
 
     def report(self, subject: Subject, breaker: Breaker, state: _State, probe: str, *, failures: int) -> None:
         """Counts one outcome. A success on a clean book is not worth telling, unless the share of failures matters."""
+        state.row = state.row + 1 if failures else 0
         if not failures and not probe and not state.failing and breaker.failure_threshold_percentage is None:
             return
+        if failures and (probe or (breaker.failure_threshold and state.row >= breaker.failure_threshold)):
+            if not state.open_until:
+                log.warning("a breaker is open", target=subject.label, seconds=breaker.cooldown_ms / 1000)
+            state.open_until = self._clock() + breaker.cooldown_ms / 1000
         keys = [state_key(subject.id), probe_key(subject.id), INDEX]
         args: list[int | str] = [failures, 1 - failures, breaker.failure_threshold or 0]
         args += [round((breaker.failure_threshold_percentage or 0) * 100), breaker.minimum_requests, breaker.cooldown_ms]
@@ -268,9 +275,11 @@ class Breakers:
             return
         error = answer.exception()
         if error is None:
-            standing, wait_ms = answer.result()
+            standing, wait_ms, state.row = answer.result()
             if state.alone and probe:  # Redis is back, and knows nothing of this opening
                 self._count_alone(subject, breaker, state, probe, failures)
+            elif standing == FAILING:  # another process has seen a success: what this one knew was not enough after all
+                state.open_until = 0.0
             self._stands(subject.id, standing, wait_ms)
         else:
             if not isinstance(error, RedisUnavailable):
@@ -298,8 +307,6 @@ class Breakers:
     def _count_alone(self, subject: Subject, breaker: Breaker, state: _State, probe: str, failures: int) -> None:
         """The script's rules, over what this process has seen."""
         now = self._clock()
-        if state.open_until and not probe:
-            return
         if probe:
             if failures:
                 state.open_until, state.alone = now + breaker.cooldown_ms / 1000, True
@@ -310,14 +317,14 @@ class Breakers:
             state.seen, state.failed, state.window = 0, 0, now
         state.seen += 1
         state.failed += failures
-        state.row = state.row + 1 if failures else 0
         state.failing = state.row > 0
         share = 100 * state.failed / state.seen
         percentage = breaker.failure_threshold_percentage
         if (breaker.failure_threshold and state.row >= breaker.failure_threshold) or (
             percentage is not None and state.seen >= breaker.minimum_requests and share >= percentage
         ):
-            log.warning("a breaker is open in this process", target=subject.id, seconds=breaker.cooldown_ms / 1000)
+            if not state.open_until:
+                log.warning("a breaker is open", target=subject.label, seconds=breaker.cooldown_ms / 1000)
             state.open_until, state.alone = now + breaker.cooldown_ms / 1000, True
 
     def _new_state(self, subject_id: str) -> _State:

@@ -100,6 +100,13 @@ class Turn:
             return
         raise ConnectionError
 
+    async def drain(self) -> None:
+        """Waits until the client has read most of what was written, or raises `ConnectionError` when it is gone."""
+        while self._connection.transport.get_write_buffer_size() > 1024 * 1024:
+            await self.pause(0.002)
+        if self._connection.gone.is_set():
+            raise ConnectionError
+
     def hang_up(self) -> None:
         """Ends the connection after what was written."""
         self._connection.transport.close()
@@ -265,6 +272,88 @@ def no_http() -> Behaviour:
     async def behave(turn: Turn) -> None:
         turn.write(b"SSH-2.0-OpenSSH_9.9\r\n\r\n")
         turn.hang_up()
+
+    return behave
+
+
+def too_long() -> Behaviour:
+    """A body longer than its content-length, then the end of the connection."""
+
+    async def behave(turn: Turn) -> None:
+        turn.write(
+            head(200, {"content-type": "application/json", "content-length": "10"}) + b'{"id": "chatcmpl-1", "choices": []}'
+        )
+        turn.hang_up()
+
+    return behave
+
+
+def cut_chunk() -> Behaviour:
+    """A whole answer in chunks, of which the last one never comes."""
+
+    async def behave(turn: Turn) -> None:
+        turn.write(
+            head(200, {"content-type": "application/json", "transfer-encoding": "chunked"}) + _chunk(b'{"id": "chatcmpl-1", ')
+        )
+        turn.hang_up()
+
+    return behave
+
+
+def drips(pause: float = 0.05) -> Behaviour:
+    """An answer without end, a byte at a time."""
+
+    async def behave(turn: Turn) -> None:
+        turn.write(head(200, {"content-type": "application/json", "transfer-encoding": "chunked"}))
+        while True:
+            turn.write(_chunk(b" "))
+            await turn.pause(pause)
+
+    return behave
+
+
+def floods(megabytes: int) -> Behaviour:
+    """An answer of that size. It waits for the client to read, as a real server does."""
+
+    async def behave(turn: Turn) -> None:
+        size = megabytes * 1024 * 1024
+        turn.write(head(200, {"content-type": "application/json", "content-length": str(size)}))
+        for _ in range(megabytes):
+            turn.write(b"x" * (1024 * 1024))
+            await turn.drain()
+
+    return behave
+
+
+def filtered() -> Behaviour:
+    """The refusal of a content filter, as vendors that have one send it."""
+    error = {"message": "The prompt was refused.", "type": None, "param": "prompt", "code": "content_filter"}
+    return sends(json.dumps({"error": error}).encode(), code=400)
+
+
+def comments(count: int = 3, pause: float = 0.0) -> Behaviour:
+    """A stream that keeps the connection alive with comments, and then ends as if it were complete for HTTP."""
+
+    async def behave(turn: Turn) -> None:
+        turn.write(head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}))
+        for _ in range(count):
+            turn.write(_chunk(b": keep-alive\n\n"))
+            await turn.pause(pause)
+        turn.write(b"0\r\n\r\n")
+
+    return behave
+
+
+def in_one_piece(fault_after: int, last: bytes) -> Behaviour:
+    """The first events of a stream and `last`, all in one write."""
+
+    async def behave(turn: Turn) -> None:
+        events = vendors.events(turn.received.path, turn.received.json, None)[:fault_after]
+        turn.write(
+            head(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"})
+            + _chunk(b"".join([*events, last]))
+            + b"0\r\n\r\n"
+        )
 
     return behave
 
