@@ -179,3 +179,23 @@ def test_embeddings_come_from_titan(openai_client: Client, lane: Lane, bedrock_k
     assert found.data[0].embedding == [0.25, -0.5]
     assert found.usage.prompt_tokens == 3
     assert lane.last.json == {"inputText": "hello", "dimensions": 256}
+
+
+def test_callers_of_the_messages_api_are_served_too(product: Product, lane: Lane, bedrock_key: str) -> None:
+    thought = {"reasoningContent": {"reasoningText": {"text": "A dot.", "signature": "c2ln"}}}
+    message = {"role": "assistant", "content": [thought, {"text": "Hello."}]}
+    lane.will(bedrock(answer={**CONVERSED, "output": {"message": message}}))
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    answered = product.call({**ASK, "thinking": thinking}, virtual_key=bedrock_key, path="/v1/messages")
+    assert answered.status_code == 200, answered.text
+    assert answered.json()["content"] == [
+        {"type": "thinking", "thinking": "A dot.", "signature": "c2ln"},
+        {"type": "text", "text": "Hello."},
+    ]
+    assert answered.json()["stop_reason"] == "end_turn"
+    assert lane.last.json["outputConfig"] == {"effort": "low"}
+
+    lane.will(bedrock())
+    streamed = product.call({**ASK, "stream": True}, virtual_key=bedrock_key, path="/v1/messages")
+    assert [line for line in streamed.text.splitlines() if line.startswith("event: ")][-1] == "event: message_stop"
+    assert '"text":"llo."' in streamed.text
