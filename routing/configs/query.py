@@ -1,7 +1,7 @@
 """Conditions in Portkey's query language: ``{"metadata.tier": {"$in": ["pro", "team"]}, "params.stream": true}``.
 
 All keys of a query must hold, and all operators of a key; ``$and``, ``$or`` and ``$not`` nest. A key that the call does not
-have satisfies no operator, ``$ne`` and ``$nin`` included, as Portkey's guide says of them.
+have satisfies no operator, the negated ones included, as Portkey's guide says of them.
 """
 
 from __future__ import annotations
@@ -193,6 +193,6 @@ _OPERATORS: dict[str, Callable[[object, str], Test]] = {
     "$lt": _ordered(lambda value, bound: value < bound),
     "$lte": _ordered(lambda value, bound: value <= bound),
     "$in": _among,
-    "$nin": _not_among,
+    "$nin": _not_among,  # codespell:ignore nin
     "$regex": _regex,
 }

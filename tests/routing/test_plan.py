@@ -10,7 +10,8 @@ import pytest
 
 from keys.auth import Caller
 from keys.limits import Limit, Period, Unit
-from routing.call import DEFAULT_RETRY_STATUSES, Retry, Target
+from routing.call import DEFAULT_RETRY_STATUSES, Breaker, Call, Pool, Retry, Target, Timeouts
+from routing.configs.facts import Facts
 from routing.configs.normalise import normalise
 from routing.errors import GatewayError, InvalidConfig, InvalidRequest, Unauthenticated
 from routing.plan import Branch, Plan, resolve
@@ -196,6 +197,36 @@ def test_the_tree_keeps_strategies_weights_and_statuses(plan):
         ({"strict_open_ai_compliance": False}, {}, "strict", False),
         ({}, {"strict_open_ai_compliance": False}, "strict", False),
         ({"strict_open_ai_compliance": False}, {"strict_open_ai_compliance": True}, "strict", False),
+        ({"default_params": {"a": 1, "b": 1}}, {"default_params": {"b": 2}}, "default_params", {"a": 1, "b": 2}),
+        ({"drop_params": ["a"]}, {"drop_params": ["b", "a"]}, "drop_params", ("a", "b")),
+        ({"drop_unsupported": True}, {}, "drop_unsupported", True),
+        ({"drop_unsupported": True}, {"drop_unsupported": False}, "drop_unsupported", False),
+        ({"timeouts": {"connect": 5, "idle": 9}}, {"timeouts": {"idle": 8}}, "timeouts", Timeouts(None, 5000, None, 8000)),
+        ({"timeouts": {"attempt": 5}}, {"timeouts": {"total": 9}}, "timeouts", Timeouts(attempt_ms=5000, total_ms=9000)),
+        ({"cb_config": {"failure_threshold": 3}}, {}, "breaker", Breaker(failure_threshold=3)),
+        (
+            {"cb_config": {"failure_threshold": 3}},
+            {
+                "cb_config": {
+                    "failure_threshold_percentage": 20,
+                    "minimum_requests": 5,
+                    "cooldown_interval": 60000,
+                    "failure_status_codes": [429],
+                }
+            },
+            "breaker",
+            Breaker(None, 20, 5, 60000, frozenset({429})),
+        ),
+        ({"connection_pool": {"max_size": 9}}, {}, "pool", Pool(9)),
+        ({"connection_pool": {"max_size": 9}}, {"connection_pool": {"max_size": 1, "acquire_timeout": 5}}, "pool", Pool(1, 5)),
+        (
+            {"connection_pool": {"max_size": 9, "provider_specific": {"openai": {"max_connections": 2, "timeout": 7}}}},
+            {},
+            "pool",
+            Pool(2, 7),
+        ),
+        ({"connection_pool": {"provider_specific": {"anthropic": {"max_connections": 2}}}}, {}, "pool", None),
+        ({}, {"conditions": {"max_tokens": 5}}, "most_tokens", 5),
         ({"name": "parent"}, {}, "name", None),
         ({"openai_project": "p"}, {}, "options", {}),
     ],
@@ -254,6 +285,119 @@ def test_headers_beat_every_level_of_a_config(plan, header, value, attribute, ex
     assert attrgetter(attribute)(leaf(plan(config=config, **{header: value}), 0)) == expected
 
 
+# --- Strategies, and what the whole call is told --------------------------------------------------------------------------
+
+
+def test_rules_lead_to_children_by_their_names(plan):
+    config = {
+        "strategy": {
+            "mode": "conditional",
+            "conditions": [
+                {"query": {"metadata.kind": "code"}, "then": "b"},
+                {"condition": "input.contains('long')", "then": "c"},
+            ],
+            "default": "a",
+        },
+        "targets": [{"provider": "mock", "name": name} for name in "abc"],
+    }
+    root = plan(config=config).root
+    assert isinstance(root, Branch)
+    assert (root.mode, root.default, [rule.child for rule in root.rules]) == ("conditional", 0, [1, 2])
+    assert [rule.text for rule in root.rules] == ['{"metadata.kind":"code"}', "input.contains('long')"]
+    asked = Call("id", "chat/completions", {"prompt": "a long one"}, b"", {}, "t", {"kind": "code"}, 0.0, 0)
+    assert [rule.holds(Facts(asked)) for rule in root.rules] == [True, True]
+    assert [rule.holds(Facts(dataclasses.replace(asked, body={}, metadata={}))) for rule in root.rules] == [False, False]
+
+
+def test_a_conditional_without_a_default_has_none(plan):
+    rules = [{"condition": "stream", "target": {"provider": "mock"}}]
+    assert plan(config={"conditional_routing": {"rules": rules}}).root.default is None
+
+
+def test_a_load_balance_may_be_sticky(plan):
+    targets = [{"provider": "mock"}, {"provider": "mock"}]
+    strategy = {"mode": "loadbalance", "sticky": {"hash_fields": ["metadata.user_id"], "ttl": 5}}
+    assert plan(config={"strategy": strategy, "targets": targets}).root.sticky == ("metadata.user_id",)
+
+
+def test_a_target_for_some_failures_says_which(plan):
+    second = {"provider": "mock", "conditions": {"fallback_on": ["rate_limit", 503]}}
+    found = plan(config={"strategy": "fallback", "targets": [{"provider": "mock"}, second]})
+    assert (leaf(found, 0).fallback_on, leaf(found, 1).fallback_on) == (None, frozenset({"rate_limit", 503}))
+
+
+@pytest.mark.parametrize(
+    ("preference", "mode"), [("cost", "least_cost"), ("latency", "least_latency"), ("accuracy", "fallback")]
+)
+def test_auto_switch_orders_by_the_first_preference(plan, preference, mode):
+    config = {
+        "targets": [{"provider": "mock"}, {"provider": "mock"}],
+        "cost_optimization": {"auto_switch": True, "preferences": [preference, "cost"][: 1 + (preference != "cost")]},
+    }
+    assert plan(config=config).root.mode == mode
+    assert plan(config={**config, "cost_optimization": {"preferences": [preference]}}).root.mode == "single"
+
+
+def test_budgets_are_counted_for_the_config_and_not_for_the_caller(plan, snapshot):
+    budgets = {"cost_optimization": {"budget_limits": {"daily": 1.5, "monthly": 20}}, "provider": "mock"}
+    day, month = plan(config=budgets).limits
+    assert (day.unit, day.period, day.cap) == (Unit.COST, Period.DAY, 1_500_000_000)
+    assert (month.unit, month.period, month.cap) == (Unit.COST, Period.MONTH, 20_000_000_000)
+    assert day.owner == month.owner == plan(config=dict(reversed(budgets.items())), caller=NOBODY).limits[0].owner
+    assert day.owner != plan(config={**budgets, "retry": {"attempts": 1}}).limits[0].owner
+    saved = ConfigEntry("id-budget", "pc-budget", 1, normalise(budgets))
+    snapshot.configs[("w1", "pc-budget")] = saved
+    assert plan(config="pc-budget").limits[0].owner == "config:id-budget"
+    assert "pc-budget" in plan(config="pc-budget").limits[0].label
+
+
+def test_the_whole_call_has_a_deadline_and_may_resume(plan):
+    found = plan(config={"provider": "mock", "deadline": "20s", "stream_resume": True})
+    assert (found.deadline_ms, found.stream_resume) == (20_000, True)
+    assert (plan(config={"provider": "mock"}).deadline_ms, plan(config={"provider": "mock"}).stream_resume) == (None, False)
+
+
+# --- Virtual keys by @ -----------------------------------------------------------------------------------------------------
+
+
+def test_a_provider_with_an_at_names_a_virtual_key(target):
+    assert target(x_portkey_provider="@prod").virtual_key_id == "id-prod"
+    assert target(config={"provider": "@prod"}).api_key == "sk-stored"
+    assert target(config={"provider": "openai", "virtual_key": "prod"}).api_key == "sk-stored"
+
+
+def test_a_model_with_an_at_names_a_virtual_key_and_a_model(plan, snapshot):
+    found = leaf(plan(config={"targets": [{"override_params": {"model": "@prod/gpt-4o"}}]}), 0)
+    assert (found.virtual_key_id, found.model) == ("id-prod", "gpt-4o")
+    asked = resolve({"x-portkey-provider": "mock"}, ME, "sk-mine", snapshot, "@prod/01-ai/yi").root
+    assert (asked.virtual_key_id, asked.api_key, asked.model) == ("id-prod", "sk-stored", "01-ai/yi")
+    plain = resolve({"x-portkey-provider": "mock"}, ME, None, snapshot, "01-ai/yi").root
+    assert (plain.provider.id, plain.model) == ("mock", None)
+    other = resolve({"x-portkey-provider": "mock"}, ME, "sk-mine", snapshot, "@hosted/m").root
+    assert other.virtual_key_id == "id-hosted"
+    with pytest.raises(InvalidRequest) as caught:
+        resolve({}, ME, None, snapshot, "@prod")
+    assert caught.value.param == "model"
+
+
+def test_a_config_that_names_its_target_keeps_it_whatever_the_model(snapshot):
+    found = resolve({"x-portkey-config": '{"provider": "mock"}'}, ME, None, snapshot, "@prod/gpt-4o").root
+    assert found.provider.id == "mock"
+
+
+def test_a_passthrough_target_takes_what_the_request_names(plan):
+    config = {"strategy": "fallback", "retry": {"count": 1}, "targets": [{"passthrough": True}, {"provider": "mock"}]}
+    first = leaf(plan(config=config, x_portkey_provider="openai", key="sk-mine", x_portkey_openai_project="p"), 0)
+    assert (first.provider.id, first.api_key, first.options, first.retry.attempts) == (
+        "openai",
+        "sk-mine",
+        {"openai_project": "p"},
+        1,
+    )
+    assert leaf(plan(config=config, x_portkey_virtual_key="prod"), 0).virtual_key_id == "id-prod"
+    assert leaf(plan(config={"passthrough": True}, x_portkey_provider="@prod")).virtual_key_id == "id-prod"
+
+
 # --- Refusals --------------------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +406,15 @@ def test_headers_beat_every_level_of_a_config(plan, header, value, attribute, ex
     [
         ({}, InvalidRequest, "no_target", "x-portkey-provider"),
         ({"x_portkey_provider": "opnai"}, InvalidRequest, "unknown_provider", "provider"),
+        ({"x_portkey_provider": "@nope"}, InvalidRequest, "unknown_virtual_key", "config.virtual_key"),
+        ({"config": {"virtual_key": "prod", "provider": "mock"}}, InvalidConfig, "invalid_config", "config.provider"),
+        ({"config": {"passthrough": True}}, InvalidRequest, "no_target", "x-portkey-provider"),
+        (
+            {"config": {"strategy": {"mode": "conditional", "conditions": [{}]}, "targets": [{}]}},
+            InvalidConfig,
+            "invalid_config",
+            "strategy.conditions[0].then",
+        ),
         ({"x_portkey_virtual_key": "nope"}, InvalidRequest, "unknown_virtual_key", "config.virtual_key"),
         ({"x_portkey_virtual_key": "foreign"}, InvalidRequest, "unknown_virtual_key", "config.virtual_key"),
         (
