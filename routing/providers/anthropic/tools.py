@@ -76,6 +76,6 @@ def _choice(choice: Any, label: str) -> Json | None:
         kind, function = choice.get("type"), choice.get("function")
         if kind == "function" and isinstance(function, dict) and isinstance(function.get("name"), str):
             return {"type": "tool", "name": function["name"]}
-        if kind in _NATIVE_CHOICES:
+        if isinstance(kind, str) and kind in _NATIVE_CHOICES:
             return dict(choice)
     raise Unsupported(f"{label} cannot express this tool_choice.", param="tool_choice")

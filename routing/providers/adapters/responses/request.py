@@ -119,7 +119,8 @@ def _chosen(tools: list[Json], choice: Any, reader: Reader) -> tuple[list[Json],
         reader.refuse(f"tool choice of type {kind!r}", "tool_choice.type")
         return tools, None
     allowed = [an_object(tool, "tool_choice.tools").get("name") for tool in a_list(given.get("tools"), "tool_choice.tools")]
-    return [tool for tool in tools if tool["function"]["name"] in allowed], given.get("mode", "auto")
+    mode = a_name(given.get("mode", "auto"), "tool_choice.mode")
+    return [tool for tool in tools if tool["function"]["name"] in allowed], mode
 
 
 def _text(body: Json, reader: Reader) -> Json:

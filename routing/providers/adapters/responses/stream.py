@@ -21,8 +21,8 @@ class ResponseStream(AdaptedStream):
         self._number = 0
 
     def failed(self, error: GatewayError) -> bytes:
-        shaped = error.body()["error"]
-        told = {"code": str(shaped["code"] or shaped["type"] or "server_error"), "message": shaped["message"]}
+        # The vendor's list of codes has no others for what can befall a stream.
+        told = {"code": "rate_limit_exceeded" if error.status == 429 else "server_error", "message": error.message}
         broken = {**head(self._said(), self._call, self._target), "status": "failed", "error": told}
         return self._event("response.failed", response=broken)
 
