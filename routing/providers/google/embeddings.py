@@ -6,8 +6,6 @@ is not known here is refused: the vendor would not say.
 
 from __future__ import annotations
 
-import base64
-import struct
 from typing import Any
 
 import orjson
@@ -16,6 +14,7 @@ from analytics.estimate import estimate_usage
 from routing.call import MOST_TOKENS, Answer, Call, Json, Target, Usage
 from routing.errors import InvalidRequest
 from routing.providers import failures, outgoing
+from routing.providers.vectors import embedding_list
 from routing.providers.wishes import Wishes
 
 _SETTINGS = {"task_type": "taskType", "taskType": "taskType", "title": "title"}
@@ -58,19 +57,10 @@ def vectors(call: Call, target: Target, body: bytes) -> Answer:
     if not found:
         raise failures.invalid(target, "the answer has no embeddings", body)
     merged = outgoing.merged(call, target)
-    packed = merged.get("encoding_format") == "base64"
     # The Gemini API does not count the tokens of embeddings.
     usage = _usage(data, found) or estimate_usage({"input": merged.get("input")}, 0)
-    translated = {
-        "object": "list",
-        "data": [
-            {"object": "embedding", "index": index, "embedding": _pack(one["values"]) if packed else one["values"]}
-            for index, one in enumerate(found)
-        ],
-        "model": merged.get("model"),
-        "provider": target.provider.id,
-        "usage": {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.prompt_tokens},
-    }
+    translated = embedding_list([one["values"] for one in found], merged.get("model", ""), usage, merged.get("encoding_format"))
+    translated["provider"] = target.provider.id
     return Answer(body=orjson.dumps(translated), usage=usage, model=None)
 
 
@@ -121,8 +111,3 @@ def _statistics(one: Json) -> Any:
     if not isinstance(statistics, dict):
         return None
     return statistics.get("token_count", statistics.get("tokenCount"))
-
-
-def _pack(values: list[Any]) -> str:
-    """Little-endian 32-bit floats in base64, as OpenAI's clients read them."""
-    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
