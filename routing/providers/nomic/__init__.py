@@ -39,7 +39,7 @@ class NomicDialect:
         except orjson.JSONDecodeError:
             raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
         vectors = found.get("embeddings") if isinstance(found, dict) else None
-        if not are_vectors(vectors):
+        if not isinstance(vectors, list) or not are_vectors(vectors):
             raise failures.invalid(target, "the answer has no list `embeddings` of vectors", body)
         usage = read_usage(found) or Usage()
         model = found["model"] if isinstance(found.get("model"), str) else target.model or call.model

@@ -21,6 +21,7 @@ from routing.providers.huggingface import rows as huggingface
 from routing.providers.mistral import rows as mistral
 from routing.providers.nomic import rows as nomic
 from routing.providers.ollama import rows as ollama
+from routing.providers.oracle import rows as oracle
 from routing.providers.segmind import rows as segmind
 from routing.providers.stability import rows as stability
 from routing.providers.table import china, clouds, first, gateways, inference, makers, servers, specialists
@@ -45,6 +46,7 @@ _ROWS: tuple[Provider, ...] = (
     *huggingface.ROWS,
     *mistral.ROWS,
     *ollama.ROWS,
+    *oracle.ROWS,
     *workers_ai.ROWS,
 )
 

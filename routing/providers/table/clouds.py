@@ -58,18 +58,6 @@ ROWS = (
         ),
         aliases=("snowflake", "snowflake-cortex"),
     ),
-    # With an API key of the service; requests signed with a user's private key are another way in, which this row does not go.
-    row(
-        "oracle",
-        "Oracle Cloud Generative AI",
-        "https://inference.generativeai.{oracle_region}.oci.oraclecloud.com/openai/v1",
-        "https://docs.oracle.com/en-us/iaas/Content/generative-ai/home.htm",
-        options=(
-            Option("oracle_region"),
-            Option("oracle_compartment_id", sent_as="opc-compartment-id"),
-        ),
-        aliases=("oci",),
-    ),
     row(
         "scaleway",
         "Scaleway Generative APIs",
