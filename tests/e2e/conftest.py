@@ -83,6 +83,18 @@ def cluster(own_servers: EmbeddedServers) -> Iterator[Product]:
         yield product
 
 
+@pytest.fixture(scope="session")
+def pair(servers: Servers) -> Iterator[Product]:
+    """Two gateway processes on the run's own servers; providers on loopback are allowed."""
+    directory = environment.run_directory() / f"pair-{_WORKER}"
+    env = {**_ALLOWS_LOOPBACK, "GATEHOUSE_REQUIRE_API_KEY": "true"}
+    with (
+        Gatehouse(directory, servers, gateways=2, env=env) as stack,
+        closing(Product(stack, gateways=2)) as product,
+    ):
+        yield product
+
+
 @pytest.fixture
 def virtual_key(product: Product, lane: Lane) -> str:
     """Leads to this test's `lane` in OpenAI's dialect."""
