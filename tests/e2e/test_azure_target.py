@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 import openai
 import orjson
+import pytest
 
 from tests import vendors
 from tests.e2e.product import HELLO, STORED_KEY, Product
@@ -146,3 +147,21 @@ def test_the_gateways_own_identity_is_not_lent_out(product: Product, lane: Lane)
     answered = product.call(HELLO, virtual_key=key)
     assert (answered.status_code, answered.json()["error"]["param"]) == (400, "config.azure_auth_mode")
     assert lane.received == []
+
+
+def test_a_filtered_prompt_says_what_was_found(product: Product, openai_client: Client, lane: Lane) -> None:
+    found = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": {"hate": {"filtered": True, "severity": "high"}}}
+    error = {
+        "message": "The prompt was filtered.",
+        "type": None,
+        "param": "prompt",
+        "code": "content_filter",
+        "innererror": found,
+    }
+    lane.will(sends(orjson.dumps({"error": error}), code=400))
+    client = openai_client(virtual_key=product.virtual_key(at(lane), "azure-openai", options=OPTIONS))
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(**HELLO)
+    assert caught.value.code == "content_filter"
+    assert isinstance(caught.value.body, dict)
+    assert caught.value.body["innererror"] == found

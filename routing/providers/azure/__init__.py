@@ -13,6 +13,7 @@ from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest
 from routing.errors import InvalidRequest, ProviderError
 from routing.providers import options, outgoing
 from routing.providers.anthropic import AnthropicDialect
+from routing.providers.azure.errors import with_findings
 from routing.providers.base import Dialect, StreamTranslator
 from routing.providers.openai import OpenAIDialect
 
@@ -66,8 +67,8 @@ class AzureOpenAIDialect:
         return self.inner.stream(call, target)
 
     def error(self, target: Target, status: int, body: bytes) -> ProviderError:
-        """The vendor's error with its status kept."""
-        return self.inner.error(target, status, body)
+        """The vendor's error with its status kept, and the findings of its filters."""
+        return with_findings(self.inner.error(target, status, body), target, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,8 @@ class FoundryDialect:
         return self._inner(target).stream(call, target)
 
     def error(self, target: Target, status: int, body: bytes) -> ProviderError:
-        """The vendor's error with its status kept."""
-        return self._inner(target).error(target, status, body)
+        """The vendor's error with its status kept, and the findings of its filters."""
+        return with_findings(self._inner(target).error(target, status, body), target, body)
 
     def _inner(self, target: Target) -> Dialect:
         return self.anthropic if speaks_anthropic(target) else self.openai

@@ -42,7 +42,7 @@ ROWS = (
         price_id="azure",
         options=(
             Option("resource_name", header="azure-resource-name"),
-            Option("deployment_id", header="azure-deployment-id"),
+            Option("deployment_id", header="azure-deployment-id", aliases=("deployment_name", "azure_deployment_name")),
             Option("api_version", header="azure-api-version", default=DEFAULT_API_VERSION),
             Option("azure_model_name"),
             Option("openai_beta", sent_as="openai-beta"),

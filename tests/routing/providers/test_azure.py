@@ -230,6 +230,15 @@ def test_the_first_chunk_of_a_stream_passes_as_it_is():
     assert find("azure").dialect.stream(made, make_target("azure-openai")).feed(chunk) == chunk
 
 
+@pytest.mark.parametrize(
+    "inner", [{"content_filter_result": {"note": KEY}}, {"revised_prompt": "the prompt"}, {}, "x", None, {"code": ""}]
+)
+def test_findings_that_hold_more_than_findings_are_left_out(inner):
+    body = orjson.dumps({"error": {"message": "Filtered", "code": "content_filter", "innererror": inner}})
+    shaped = find("azure").dialect.error(make_target("azure-openai"), 400, body).body()
+    assert shaped["error"] == {"message": "azure-openai error: Filtered", "type": None, "param": None, "code": "content_filter"}
+
+
 # --- credentials ---
 
 
