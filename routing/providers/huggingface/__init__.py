@@ -6,7 +6,6 @@ Who runs an endpoint there names it in `huggingface_base_url`: it speaks OpenAI'
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import quote
 
 import orjson
 
@@ -15,6 +14,7 @@ from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest
 from routing.errors import InvalidRequest, ProviderError, Unsupported
 from routing.providers import failures, outgoing
 from routing.providers.base import StreamTranslator
+from routing.providers.model_path import model_path
 from routing.providers.openai import OpenAIDialect
 from routing.providers.vectors import are_vectors, embedding_list
 
@@ -74,7 +74,7 @@ def _feature(call: Call, target: Target) -> UpstreamRequest:
     if body.get("dimensions") is not None:
         raise Unsupported(f"{target.provider.label} cannot express dimensions.", param="dimensions")
     root = replace(target, base_url=target.base_url.rstrip("/").removesuffix("/v1"))
-    path = f"hf-inference/models/{quote(model, safe='/')}/pipeline/feature-extraction"
+    path = f"hf-inference/models/{model_path(model)}/pipeline/feature-extraction"
     return UpstreamRequest(outgoing.url(root, path), outgoing.headers(call, target), orjson.dumps({"inputs": texts}))
 
 

@@ -7,13 +7,13 @@ inside the envelope, and with its chunks in streams; both kinds are read.
 from __future__ import annotations
 
 from dataclasses import replace
-from urllib.parse import quote
 
 import orjson
 
 from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest
 from routing.errors import ProviderError
 from routing.providers import failures, outgoing
+from routing.providers.model_path import model_path
 from routing.providers.wishes import Wishes
 from routing.providers.workers_ai.pictures import picture, picture_asked
 from routing.providers.workers_ai.reply import completion, vectors
@@ -41,8 +41,7 @@ class WorkersAIDialect:
             sent = embedding(body)
         else:
             sent = picture_asked(body, wishes)
-        # A model's name has slashes of its own; nothing else of it may change the address.
-        url = outgoing.url(target, quote(model, safe="/@:"))
+        url = outgoing.url(target, model_path(model))
         return UpstreamRequest(url, outgoing.headers(call, target), orjson.dumps(sent), dropped=wishes.dropped)
 
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
