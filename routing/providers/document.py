@@ -188,6 +188,7 @@ def _options(row: Provider) -> str:
 def _option(option: Option) -> str:
     header = option.request_header.removeprefix("x-portkey-")
     notes = [f"header `{header}`"] if header != option.name.replace("_", "-") else []
+    notes += [f"also {_list(option.aliases)}"] if option.aliases else []
     notes += ["*secret*"] * option.secret + ["required"] * option.required
     notes += [f"`{option.default}` by default"] if option.default else []
     return f"`{option.name}`" + (f" ({', '.join(notes)})" if notes else "")

@@ -57,6 +57,27 @@ def test_virtual_keys(portkey: Portkey) -> None:
         portkey.virtual_keys.retrieve(slug="sdk-key")
 
 
+def test_virtual_keys_with_fields_of_their_providers(portkey: Portkey) -> None:
+    portkey.virtual_keys.create(
+        name="Azure", provider="azure-openai", key=SECRET, apiVersion="2024-10-21", resourceName="acme", deploymentName="gpt"
+    )
+    read = portkey.virtual_keys.retrieve(slug="azure").model_dump()
+    assert read["options"] == {"api_version": "2024-10-21", "resource_name": "acme", "deployment_id": "gpt"}
+    portkey.virtual_keys.create(
+        name="AWS", provider="bedrock", awsAccessKeyId="AKIAEXAMPLE", awsSecretAccessKey=SECRET, awsRegion="eu-central-1"
+    )
+    read = portkey.virtual_keys.retrieve(slug="aws").model_dump()
+    assert read["options"]["aws_region"] == "eu-central-1"
+    assert SECRET not in str(read)
+    account = {"type": "service_account", "project_id": "acme", "private_key": SECRET}
+    portkey.virtual_keys.create(
+        name="Vertex", provider="vertex-ai", vertexRegion="europe-west4", vertexServiceAccountJson=account
+    )
+    read = portkey.virtual_keys.retrieve(slug="vertex").model_dump()
+    assert read["options"]["vertex_region"] == "europe-west4"
+    assert SECRET not in str(read)
+
+
 def test_configs(portkey: Portkey) -> None:
     created = portkey.configs.create(name="SDK config", config=CONFIG, is_default=1)
     assert created.slug is not None
