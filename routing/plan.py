@@ -26,20 +26,23 @@ from routing.providers.base import Provider
 from routing.snapshot import ConfigEntry, Snapshot, VirtualKeyEntry
 
 # The request headers that shape a plan: two calls of one workspace that agree on them share it.
-_SHAPING = (
-    "x-portkey-config",
-    "x-portkey-provider",
-    "x-portkey-virtual-key",
-    "x-portkey-custom-host",
-    "x-portkey-forward-headers",
-    "x-portkey-request-timeout",
-    "x-portkey-strict-open-ai-compliance",
-    *table.OPTION_HEADERS,
+_SHAPING = frozenset(
+    (
+        "x-portkey-config",
+        "x-portkey-provider",
+        "x-portkey-virtual-key",
+        "x-portkey-custom-host",
+        "x-portkey-forward-headers",
+        "x-portkey-request-timeout",
+        "x-portkey-strict-open-ai-compliance",
+        *table.OPTION_HEADERS,
+    )
 )
 # Anything else may be JSON that holds a credential, so a refusal never quotes it.
 # After the @ stands a label or the number of a version.
 _CONFIG_ID = re.compile(r"[\w-]{1,100}(?:@[\w-]{1,40})?", re.ASCII)
-# A larger inline config is resolved each time: the plans in memory are bounded in number, so each of them must be small.
+# Larger headers (an inline config, a service account) are resolved each time: the plans in memory are bounded in number, so that
+# each of them must be small.
 _REMEMBERED_CHARACTERS = 4096
 _LEAF_KEYS = frozenset({"provider", "virtual_key", "targets"})
 _BUDGETS = {"daily": Period.DAY, "monthly": Period.MONTH}
@@ -97,13 +100,13 @@ def resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | None
 
     Raises `InvalidConfig`, `InvalidRequest` or `Unauthenticated`.
     """
-    get = headers.get
     named = model if model.startswith("@") else ""
     who = (caller.workspace_id, caller.is_anonymous, caller.default_config, provider_key, named)
-    key = (*who, *(get(name) for name in _SHAPING))
+    shaping = tuple(header for header in headers.items() if header[0] in _SHAPING)
+    key = (*who, shaping)
     if (plan := snapshot.plan(key)) is None:
         plan = _resolve(headers, caller, provider_key, snapshot, named)
-        if len(headers.get("x-portkey-config", "")) <= _REMEMBERED_CHARACTERS:
+        if sum(len(value) for _, value in shaping) <= _REMEMBERED_CHARACTERS:
             snapshot.remember(key, plan)
     return plan
 
