@@ -41,8 +41,8 @@ _SHAPING = frozenset(
 # Anything else may be JSON that holds a credential, so a refusal never quotes it.
 # After the @ stands a label or the number of a version.
 _CONFIG_ID = re.compile(r"[\w-]{1,100}(?:@[\w-]{1,40})?", re.ASCII)
-# Larger headers (an inline config, a service account) are resolved each time: the plans in memory are bounded in number, so that
-# each of them must be small.
+# Larger headers (an inline config, a service account) are resolved each time: the plans in memory are bounded in number, so
+# that each of them must be small.
 _REMEMBERED_CHARACTERS = 4096
 _LEAF_KEYS = frozenset({"provider", "virtual_key", "targets"})
 _BUDGETS = {"daily": Period.DAY, "monthly": Period.MONTH}
