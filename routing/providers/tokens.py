@@ -17,6 +17,8 @@ from typing import Generic, TypeVar
 
 # A token that ends while the call is on its way fails it: this much before its end it is fetched anew.
 MARGIN_S = 300.0
+# Nothing is trusted for longer, whatever its source says.
+LONGEST_S = 24 * 3600.0
 # Of a short life the margin takes no more than this part.
 MARGIN_PART = 0.2
 MAX_ENTRIES = 1024
@@ -73,7 +75,8 @@ class TokenCache(Generic[T]):
             fresh = await fetch()
         finally:
             del self._under_way[key]
-        used_s = fresh.lifetime_s - min(MARGIN_S, fresh.lifetime_s * MARGIN_PART)
+        lifetime_s = min(fresh.lifetime_s, LONGEST_S)
+        used_s = lifetime_s - min(MARGIN_S, lifetime_s * MARGIN_PART)
         self._kept.pop(key, None)
         if used_s > 0:
             self._kept[key] = (fresh.value, time.time() + used_s)

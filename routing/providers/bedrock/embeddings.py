@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from routing.call import Answer, Call, Json, Target
+from routing.call import MOST_TOKENS, Answer, Call, Json, Target
 from routing.errors import InvalidRequest
 from routing.providers import embedded, failures
 from routing.providers.bedrock.names import family, plain_name
@@ -53,7 +53,8 @@ def answer(call: Call, target: Target, body: bytes) -> Answer:
     if vector is None and isinstance(by_type := parsed.get("embeddingsByType"), dict):
         vector = next(iter(by_type.values()), None)
     tokens = parsed.get("inputTextTokenCount")
-    return embedded.answer(call, target, [vector], tokens if isinstance(tokens, int) and tokens >= 0 else None)
+    known = isinstance(tokens, int) and 0 <= tokens <= MOST_TOKENS
+    return embedded.answer(call, target, [vector], tokens if known else None)
 
 
 def _one(body: Json, wishes: Wishes) -> str:

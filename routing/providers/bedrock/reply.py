@@ -113,7 +113,8 @@ def _texts(block: Json) -> list[str]:
         return [block["text"]]
     cited = block.get("citationsContent")
     pieces = cited.get("content") if isinstance(cited, dict) else None
-    return [piece["text"] for piece in pieces or () if isinstance(piece, dict) and isinstance(piece.get("text"), str)]
+    listed = pieces if isinstance(pieces, list) else []
+    return [piece["text"] for piece in listed if isinstance(piece, dict) and isinstance(piece.get("text"), str)]
 
 
 def _call(use: Json) -> Json:

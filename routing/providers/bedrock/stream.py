@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from routing.call import Call, Json, Target, Usage
@@ -32,7 +30,7 @@ class ChunkStream:
         self._decoder = FrameDecoder()
         self._writer = ChunkWriter(call, target, id=answer_id(call), model=asked_model(call, target))
         # From the vendor's index of a block to OpenAI's index of a tool call.
-        self._tools: dict[Any, int] = {}
+        self._tools: dict[str, int] = {}
 
     def feed(self, data: bytes) -> bytes:
         if self.done:
@@ -74,7 +72,7 @@ class ChunkStream:
         if not isinstance(use, dict) or use.get("type") == SERVER_TOOL:
             return b""
         self.deltas += 1
-        place = self._tools[data.get("contentBlockIndex")] = len(self._tools)
+        place = self._tools[str(data.get("contentBlockIndex"))] = len(self._tools)
         function = {"name": use.get("name"), "arguments": ""}
         call = {"index": place, "id": use.get("toolUseId"), "type": "function", "function": function}
         return self._writer.delta({"tool_calls": [call]})
@@ -86,9 +84,10 @@ class ChunkStream:
         self.deltas += 1
         use = piece.get("toolUse")
         if isinstance(use, dict):
-            if index not in self._tools:
+            place = self._tools.get(str(index))
+            if place is None:
                 return b""
-            call = {"index": self._tools[index], "function": {"arguments": use.get("input", "")}}
+            call = {"index": place, "function": {"arguments": use.get("input", "")}}
             return self._writer.delta({"tool_calls": [call]})
         text = piece.get("text")
         delta: Json = {"content": text} if isinstance(text, str) else {}

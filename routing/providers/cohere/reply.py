@@ -86,7 +86,7 @@ def embeddings(call: Call, target: Target, body: bytes) -> Answer:
     """OpenAI's list of embeddings. Raises `UpstreamInvalid`."""
     answer = parsed(target, body)
     units = _billed(answer)
-    tokens = int(units["input_tokens"]) if isinstance(units.get("input_tokens"), int | float) else None
+    tokens = _count(units, "input_tokens") if "input_tokens" in units else None
     return embedded.answer(call, target, vectors_in(answer), tokens)
 
 
@@ -144,7 +144,8 @@ def _message(message: Json, target: Target) -> Json:
     texts = [part["text"] for part in parts if part.get("type") == "text" and isinstance(part.get("text"), str)]
     if isinstance(content, str):
         texts = [content]
-    calls = [_call(call) for call in message.get("tool_calls") or () if isinstance(call, dict)]
+    called = message.get("tool_calls")
+    calls = [_call(call) for call in called if isinstance(call, dict)] if isinstance(called, list) else []
     shown: Json = {"role": "assistant", "content": "".join(texts) if texts or not calls else None, "refusal": None}
     if calls:
         shown["tool_calls"] = calls

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from routing import sse
@@ -32,7 +30,7 @@ class ChunkStream:
         self._begun = False
         self._writer: ChunkWriter | None = None
         # From the vendor's index of a call to OpenAI's, which counts calls only.
-        self._tools: dict[Any, int] = {}
+        self._tools: dict[str, int] = {}
 
     def feed(self, data: bytes) -> bytes:
         if self.done:
@@ -52,7 +50,7 @@ class ChunkStream:
             data = None
         if not isinstance(data, dict):
             raise failures.invalid(self._target, "an event of the stream is not a JSON object", event.data)
-        kind = data.get("type", event.name)
+        kind = str(data.get("type", event.name))
         if kind == "error" or (kind not in _STEPS and self._writer is None and "message" in data):
             raise failures.error_in_stream(self._target, data)
         # An event that a later version of the API adds is passed over.
@@ -91,14 +89,14 @@ class ChunkStream:
         if not isinstance(call, dict) or not isinstance(function := call.get("function"), dict):
             return b""
         self.deltas += 1
-        place = self._tools[data.get("index")] = len(self._tools)
+        place = self._tools[str(data.get("index"))] = len(self._tools)
         named = {"name": function.get("name"), "arguments": function.get("arguments") or ""}
         return self._write({"tool_calls": [{"index": place, "id": call.get("id"), "type": "function", "function": named}]})
 
     def _call_delta(self, data: Json) -> bytes:
         call = _message(data).get("tool_calls")
         function = call.get("function") if isinstance(call, dict) else None
-        place = self._tools.get(data.get("index"))
+        place = self._tools.get(str(data.get("index")))
         if not isinstance(function, dict) or place is None:
             return b""
         self.deltas += 1

@@ -48,7 +48,16 @@ async def test_credentials_are_kept_apart():
 
 @pytest.mark.parametrize(
     ("lifetime_s", "later_s", "asked"),
-    [(3600, 3299, 1), (3600, 3301, 2), (60, 47, 1), (60, 49, 2), (0, 0, 2), (-5, 0, 2)],
+    [
+        (3600, 3299, 1),
+        (3600, 3301, 2),
+        (60, 47, 1),
+        (60, 49, 2),
+        (0, 0, 2),
+        (-5, 0, 2),
+        (float("inf"), 86_101, 2),
+        (float("nan"), 0, 2),
+    ],
 )
 async def test_a_token_is_fetched_anew_shortly_before_it_ends(lifetime_s, later_s, asked):
     cache, source = TokenCache(), Source(lifetime_s)
