@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +14,15 @@ from routing.call import Json
 
 # Unchanged lines that are kept around a change; a longer run is told by its length.
 _CONTEXT = 3
+# Lists beyond this many pairs are compared place by place.
+_MOST_COMPARED = 2500
 
 
 def operations(before: Any, after: Any) -> list[Json]:
     """The changes that lead from one document to the other, in the order in which they apply (RFC 6902).
 
     Each is ``{"op": "add" | "remove" | "replace", "path": JSON pointer, "before", "after"}``; what is not there before or after
-    is left out. In a list, items that stayed the same are found again wherever they moved to.
+    is left out. In a list, an item is compared with the one that is most like it, wherever that has moved to.
     """
     return list(_changes(before, after, ""))
 
@@ -43,15 +46,56 @@ def _changes(before: Any, after: Any, path: str) -> Iterator[Json]:
 
 
 def _list_changes(before: list[Any], after: list[Any], path: str) -> Iterator[Json]:
-    # What stands left of a place has become the new list already, so its index in the new list is its index in the patched one.
     for _tag, start, end, new_start, new_end in _blocks([_text(item) for item in before], [_text(item) for item in after]):
-        paired = min(end - start, new_end - new_start)
-        for offset in range(paired):
-            yield from _changes(before[start + offset], after[new_start + offset], f"{path}/{new_start + offset}")
-        for item in before[start + paired : end]:
-            yield {"op": "remove", "path": f"{path}/{new_start + paired}", "before": item}
-        for index in range(new_start + paired, new_end):
-            yield {"op": "add", "path": f"{path}/{index}", "after": after[index]}
+        # What stands left of a place is the new list already, so its index in the new list is its index in the patched one.
+        at = new_start
+        for old, new in _paired(before[start:end], after[new_start:new_end]):
+            where = f"{path}/{at}"
+            if new is _NOTHING:
+                yield {"op": "remove", "path": where, "before": old}
+                continue
+            if old is _NOTHING:
+                yield {"op": "add", "path": where, "after": new}
+            else:
+                yield from _changes(old, new, where)
+            at += 1
+
+
+_NOTHING = object()
+
+
+def _paired(before: list[Any], after: list[Any]) -> list[tuple[Any, Any]]:
+    """Which item became which, in order: those that are most alike. `_NOTHING` stands where one was added or removed."""
+    rows, columns = len(before), len(after)
+    alike = rows * columns <= _MOST_COMPARED and all(isinstance(item, dict) for item in (*before, *after))
+    if not alike:
+        return list(itertools.zip_longest(before, after, fillvalue=_NOTHING))
+    likeness = [[_likeness(old, new) for new in after] for old in before]
+    # best[i][j]: how alike the items from i and from j on can be made.
+    best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+    for row in reversed(range(rows)):
+        for column in reversed(range(columns)):
+            paired = likeness[row][column] + best[row + 1][column + 1]
+            best[row][column] = max(paired, best[row + 1][column], best[row][column + 1])
+    pairs: list[tuple[Any, Any]] = []
+    row = column = 0
+    while row < rows and column < columns:
+        if best[row][column] == likeness[row][column] + best[row + 1][column + 1]:
+            pairs.append((before[row], after[column]))
+            row, column = row + 1, column + 1
+        elif best[row][column] == best[row + 1][column]:
+            pairs.append((before[row], _NOTHING))
+            row += 1
+        else:
+            pairs.append((_NOTHING, after[column]))
+            column += 1
+    return [*pairs, *((old, _NOTHING) for old in before[row:]), *((_NOTHING, new) for new in after[column:])]
+
+
+def _likeness(old: Json, new: Json) -> float:
+    """More for every field that says the same, a little for one that both have."""
+    shared = old.keys() & new.keys()
+    return 0.01 + sum(1.0 if _same(old[name], new[name]) else 0.1 for name in shared)
 
 
 def _blocks(before: list[str], after: list[str]) -> Sequence[tuple[str, int, int, int, int]]:

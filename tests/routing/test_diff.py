@@ -56,6 +56,15 @@ def test_a_target_put_first_is_one_addition_and_the_others_stay() -> None:
     ]
 
 
+def test_a_target_is_compared_with_the_one_that_is_most_like_it() -> None:
+    old = [{"virtual_key": "a", "weight": 1}, {"virtual_key": "b"}]
+    new = [{"virtual_key": "new"}, {"virtual_key": "a", "weight": 2}, {"virtual_key": "b"}]
+    assert operations(old, new) == [
+        {"op": "add", "path": "/0", "after": {"virtual_key": "new"}},
+        {"op": "replace", "path": "/1/weight", "before": 1, "after": 2},
+    ]
+
+
 @pytest.mark.parametrize(("before", "after"), [(1, True), (0, False), ([1], [True]), ({"a": 1}, {"a": 1.5}), (None, {})])
 def test_values_of_different_kinds_are_different(before: Any, after: Any) -> None:
     assert len(operations(before, after)) == 1
