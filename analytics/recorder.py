@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from routing.exchange import Exchange
     from routing.metering import Bill
 
+EVENT_STREAM = "text/event-stream"
 # What the log says of a caller that hung up before there was an answer: nginx's "client closed request".
 HUNG_UP = 499
 
@@ -47,9 +48,10 @@ class Recorder:
         self._log_content = log_content
         self._max_bytes = max_content_bytes
 
-    def keeper(self) -> Keeper:
-        """For one stream. It keeps nothing where nothing would be logged."""
-        return Keeper(self._max_bytes if self._log_content and not self._spool.sheds_content else -1)
+    def keeper(self, content_type: str = EVENT_STREAM) -> Keeper:
+        """For one stream. It keeps nothing where nothing would be logged, nor what nobody could read there, such as audio."""
+        readable = content_type.startswith("text/") or "json" in content_type
+        return Keeper(self._max_bytes if readable and self._log_content and not self._spool.sheds_content else -1)
 
     def record(self, exchange: Exchange, bill: Bill, content: bytes) -> None:
         """Spools the call's record. `content` is what the caller got, or the part of it that a `Keeper` kept.
@@ -79,7 +81,12 @@ def _record(exchange: Exchange, bill: Bill) -> Record:
     """All but the bodies. Headers stay out altogether: they hold keys."""
     call, caller, target, error, usage = exchange.call, exchange.caller, exchange.target, exchange.error, bill.usage
     plan = getattr(exchange, "plan", None)  # unset where the call was refused before it had one
-    stream = exchange.reply is not None and exchange.reply.translator is not None
+    reply = exchange.reply
+    stream = (
+        reply is not None
+        and reply.translator is not None
+        and reply.headers.get("content-type", EVENT_STREAM).startswith(EVENT_STREAM)
+    )
     record = Record(
         id=call.id,
         started_at_us=call.started_at_us,

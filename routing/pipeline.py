@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from analytics.recorder import EVENT_STREAM
 from routing import attempts, metering
 from routing.call import Reply
 from routing.errors import GatewayError
@@ -72,7 +73,7 @@ async def _follow(exchange: Exchange, pieces: AsyncGenerator[bytes], gateway: Ga
     reply = exchange.reply
     assert reply is not None and reply.translator is not None  # noqa: S101, PT018 - run() made it a stream
     translator = reply.translator
-    kept = gateway.recorder.keeper()
+    kept = gateway.recorder.keeper(reply.headers.get("content-type", EVENT_STREAM))
     try:
         async with aclosing(pieces):
             yield b""

@@ -59,7 +59,7 @@ def answered(exchange, *, translator=None):
         Attempt("config.targets[0]", "groq", "x", 500, 3.0, "oops"),
         Attempt("config.targets[1]", "openai", "gpt-4o", 200, 9.0),
     ]
-    exchange.reply = SimpleNamespace(status=200, translator=translator)
+    exchange.reply = SimpleNamespace(status=200, headers={}, translator=translator)
     return exchange
 
 
