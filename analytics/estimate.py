@@ -32,12 +32,13 @@ def estimate_tokens(text: str) -> int:
 
 
 def estimate_prompt_tokens(body: Json) -> int:
-    """Tokens of a request: chat messages, a completion's prompt or the input of embeddings, and tool definitions."""
+    """Tokens of a request: messages with their system prompt, a completion's prompt, the input of embeddings or of a response
+    with its instructions, and tool definitions."""
     messages = body.get("messages")
     if isinstance(messages, list):
         overhead = _TOKENS_PER_MESSAGE * len(messages) + _TOKENS_PER_REPLY
-        return overhead + _text_tokens(messages) + _text_tokens(body.get("tools"))
-    return sum(_text_tokens(body.get(name)) for name in ("prompt", "input"))
+        return overhead + sum(_text_tokens(body.get(name)) for name in ("messages", "system", "tools"))
+    return sum(_text_tokens(body.get(name)) for name in ("prompt", "input", "instructions", "tools"))
 
 
 def estimate_usage(body: Json, deltas: int) -> Usage:
@@ -50,7 +51,7 @@ def _text_tokens(value: Any) -> int:
 
 
 def _texts(value: Any) -> Iterator[str | int]:
-    """Every text below `value`; a list of token ids counts as their number. Images and audio, sent as URLs, are left out."""
+    """Every text below `value`; a list of token ids counts as their number. Pictures, audio and files are left out."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, list):
@@ -61,5 +62,5 @@ def _texts(value: Any) -> Iterator[str | int]:
             yield from _texts(item)
     elif isinstance(value, dict):
         for key, item in value.items():
-            if key not in {"role", "type", "id", "image_url", "input_audio", "file"}:
+            if key not in {"role", "type", "id", "image_url", "input_audio", "file", "source", "file_data"}:
                 yield from _texts(item)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -54,7 +56,7 @@ def _expected(call: Call, target: Target, prices: Prices) -> tuple[int, int | No
     # Its length tells enough: to parse the text for a better guess would cost more than the rest of the admission.
     prompt = max(1, len(call.raw) // BYTES_PER_TOKEN)
     body = call.body
-    bound = body.get("max_completion_tokens") or body.get("max_tokens")
+    bound = body.get("max_completion_tokens") or body.get("max_tokens") or body.get("max_output_tokens")
     answer = bound if isinstance(bound, int) and not isinstance(bound, bool) and bound > 0 else DEFAULT_ANSWER_TOKENS
     if call.endpoint == Endpoint.EMBEDDINGS:  # these answer with vectors, which are not billed
         answer = 0
@@ -80,6 +82,19 @@ def bill(exchange: Exchange, prices: Prices) -> Bill:
         return Bill(Usage(), answered or "", None if target is None else Decimal(0), unpriced=False)
     cost = price(target, target.model or exchange.call.model, answered, usage, prices, exchange.call.started_at_us)
     return Bill(usage, answered or "", cost, unpriced=cost is None and usage.prompt_tokens + usage.completion_tokens > 0)
+
+
+def together(parts: Sequence[Bill]) -> Bill:
+    """One bill for all parts of an answer. Its cost is unknown where that of any part is."""
+    counts = [field.name for field in dataclasses.fields(Usage) if field.name != "estimated"]
+    usage = Usage(
+        **{name: sum(getattr(part.usage, name) for part in parts) for name in counts},
+        estimated=any(part.usage.estimated for part in parts),
+    )
+    costs = [part.cost_usd for part in parts]
+    known = [cost for cost in costs if cost is not None]
+    cost = sum(known, Decimal(0)) if len(known) == len(costs) else None
+    return Bill(usage, parts[-1].model or parts[0].model, cost, unpriced=any(part.unpriced for part in parts))
 
 
 def _usage(exchange: Exchange) -> Usage | None:

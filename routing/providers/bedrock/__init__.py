@@ -27,6 +27,10 @@ _MODEL_OPTIONS = ("anthropic_beta", "anthropic_version")
 class BedrockDialect:
     """Credentials are no part of it: `credentials.authorise` signs what it makes."""
 
+    def takes_blocks(self, model: str) -> bool:
+        """For Anthropic's models, a chat's messages may hold `content_blocks` with thinking, and `cache_control`."""
+        return names.family(model) == "anthropic"
+
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The call as a request of Converse or InvokeModel. Raises `Unsupported` or `InvalidRequest` with the field's path."""
         body = outgoing.merged(call, target)

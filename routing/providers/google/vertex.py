@@ -48,6 +48,10 @@ class VertexDialect:
         }
         self._shared = _Shared()
 
+    def takes_blocks(self, model: str) -> bool:
+        """For Anthropic's models, a chat's messages may hold `content_blocks` with thinking, and `cache_control`."""
+        return publisher_and_model(model)[0] == "anthropic"
+
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The call in the words of the model's maker. Raises `Unsupported` or `InvalidRequest` with the path of the field."""
         return self._family(call, target).request(call, target)

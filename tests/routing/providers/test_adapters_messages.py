@@ -340,6 +340,26 @@ def test_blocks_go_whole_to_a_dialect_that_reads_them():
     assert body["thinking"] == {"type": "enabled", "budget_tokens": 2000}
 
 
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("bedrock", "us.anthropic.claude-sonnet-4-6"),
+        ("vertex-ai", "anthropic.claude-sonnet-4-6"),
+        ("vertex-ai", "claude-opus-4-6"),
+    ],
+)
+def test_claude_gets_its_thinking_back_wherever_it_runs(provider, model):
+    turn = {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "EqQB"}, tool_use()]}
+    body = sent(provider, model=model, messages=[USER, turn, result("y")], thinking={"type": "enabled", "budget_tokens": 2000})
+    assert b"EqQB" in orjson.dumps(body)
+
+
+@pytest.mark.parametrize(("provider", "model"), [("bedrock", "amazon.nova-pro-v1:0"), ("vertex-ai", "gemini-2.5-pro")])
+def test_no_other_model_gets_it(provider, model):
+    turn = {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "EqQB"}, tool_use()]}
+    assert b"Hm." not in orjson.dumps(sent(provider, model=model, messages=[USER, turn, result("y")]))
+
+
 # --- the answer ---
 
 
