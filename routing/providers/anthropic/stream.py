@@ -59,7 +59,7 @@ class ChunkStream:
         if kind == "error":
             raise failures.error_in_stream(self._target, data)
         # An event that a later version of the API adds is passed over, as the vendor asks of its clients.
-        step = _STEPS.get(kind)
+        step = _STEPS.get(kind) if isinstance(kind, str) else None
         return b"" if step is None else step(self, data)
 
     def _start(self, data: Json) -> bytes:

@@ -37,6 +37,8 @@ def _tool(tool: Any, path: str, label: str) -> Json:
         raise InvalidRequest(f"{path} must be an object.", param=path)
     kind = tool.get("type", "function")
     function = tool.get("function")
+    if not isinstance(kind, str):
+        raise InvalidRequest(f"{path}.type must be a text.", param=f"{path}.type")
     if kind == "function":
         if not isinstance(function, dict) or not isinstance(function.get("name"), str):
             raise InvalidRequest(f"{path}.function must have a name.", param=f"{path}.function.name")

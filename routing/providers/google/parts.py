@@ -39,12 +39,14 @@ def translated(part: Any, path: str, wishes: Wishes) -> Json | None:
     if not isinstance(part, dict):
         raise InvalidRequest(f"{path} must be an object.", param=path)
     kind = part.get("type")
+    if kind is not None and not isinstance(kind, str):
+        raise InvalidRequest(f"{path}.type must be a text.", param=f"{path}.type")
     if kind in ("text", "input_text", "output_text", "refusal"):
         return _text(part, "refusal" if kind == "refusal" else "text", path)
     if kind == "thinking":
         return signed({"text": str(part.get("thinking") or ""), "thought": True}, part)
     if kind in _USUAL:
-        return signed(_media(part, str(kind), path), part)
+        return signed(_media(part, kind, path), part)
     if kind == "input_audio":
         return _audio(part.get("input_audio"), f"{path}.input_audio")
     if kind == "file":
@@ -79,7 +81,7 @@ def _media(part: Json, kind: str, path: str) -> Json:
     if address.startswith("data:"):
         return _inline(address, where)
     if address.lower().startswith(_ADDRESSES):
-        return _at(address, given, _USUAL[kind])
+        return _at(address, given, _USUAL[kind], where)
     if not _BASE64.fullmatch(address):
         raise InvalidRequest(f"{where} must be an http(s) or gs address or a base64 data URL.", param=where)
     return {"inlineData": {"mimeType": given or _USUAL[kind], "data": address}}
@@ -107,7 +109,7 @@ def _file(file: Any, path: str) -> Json:
     address = file.get("file_url") or file.get("file_id")
     if not isinstance(address, str):
         raise InvalidRequest(f"{path} needs file_data, file_url or file_id.", param=path)
-    return _at(address, given, "application/pdf")
+    return _at(address, given, "application/pdf", path)
 
 
 def _inline(url: str, path: str) -> Json:
@@ -119,11 +121,14 @@ def _inline(url: str, path: str) -> Json:
     return {"inlineData": {"mimeType": kind.lower(), "data": data}}
 
 
-def _at(address: str, given: Any, usual: str) -> Json:
+def _at(address: str, given: Any, usual: str, path: str) -> Json:
     """Media at an address. The vendor knows the kind of a file that it keeps itself, and cannot be told better."""
     if isinstance(given, str):
         return {"fileData": {"mimeType": given, "fileUri": address}}
-    pieces = urlsplit(address)
+    try:
+        pieces = urlsplit(address)
+    except ValueError:
+        raise InvalidRequest(f"{path} is not an address.", param=path) from None
     if pieces.scheme not in ("http", "https", "gs") or ("/files/" in pieces.path and _is_the_vendors(pieces.hostname)):
         return {"fileData": {"fileUri": address}}
     if (pieces.hostname or "").removeprefix("www.") in ("youtube.com", "youtu.be"):

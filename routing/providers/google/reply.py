@@ -150,7 +150,8 @@ def citations(candidate: Json, text: str) -> list[Json]:
         segment = support.get("segment") if isinstance(support, dict) else None
         if not isinstance(segment, dict):
             continue
-        for number in support.get("groundingChunkIndices") or []:
+        numbers = support.get("groundingChunkIndices")
+        for number in numbers if isinstance(numbers, list) else []:
             chunk = chunks[number] if isinstance(number, int) and 0 <= number < len(chunks) else None
             page = chunk.get("web") if isinstance(chunk, dict) else None
             if isinstance(page, dict) and isinstance(page.get("uri"), str):
@@ -173,8 +174,10 @@ def logprobs(candidate: Json) -> Json | None:
     top = result.get("topCandidates") if isinstance(result, dict) else None
     shown = []
     for place, one in enumerate(chosen):
-        others = top[place].get("candidates") if isinstance(top, list) and place < len(top) else None
-        shown.append({**_token(one), "top_logprobs": [_token(other) for other in others or []]})
+        beside_it = top[place] if isinstance(top, list) and place < len(top) else None
+        others = beside_it.get("candidates") if isinstance(beside_it, dict) else None
+        listed = others if isinstance(others, list) else []
+        shown.append({**_token(one), "top_logprobs": [_token(other) for other in listed]})
     return {"content": shown, "refusal": None}
 
 

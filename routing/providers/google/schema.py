@@ -100,11 +100,11 @@ class _Translation:
         return self.node({**found, **beside}, depth + 1)
 
     def _type(self, out: Json, kind: Any, depth: int) -> None:
-        if not isinstance(kind, list):
-            out["type"] = kind
-            return
-        kinds = [one for one in kind if one != "null"]
-        if len(kinds) < len(kind):
+        given = kind if isinstance(kind, list) else [kind]
+        if not all(isinstance(one, str) for one in given):
+            raise InvalidRequest(f"{self._path}: type must be a name, or a list of names.", param=self._path)
+        kinds = given if given == ["null"] else [one for one in given if one != "null"]
+        if len(kinds) < len(given):
             out["nullable"] = True
         out["type"] = kinds[0] if len(kinds) == 1 else kinds
 
@@ -157,8 +157,8 @@ class _Translation:
         out["properties"] = {**out.get("properties", {}), **shown}
 
     def _required(self, out: Json, names: Any, depth: int) -> None:
-        if not isinstance(names, list):
-            raise InvalidRequest(f"{self._path}: required must be a list.", param=self._path)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise InvalidRequest(f"{self._path}: required must be a list of names.", param=self._path)
         out["required"] = [*dict.fromkeys([*out.get("required", []), *names])]
 
     def _items(self, out: Json, items: Any, depth: int) -> None:

@@ -65,7 +65,10 @@ class AccessTokens:
 def _token_uri(owner: Json, target: Target) -> str:
     """Where the assertion goes. Only an operator, who stores a virtual key, may name another place than the vendor's."""
     address = owner.get("token_uri") or TOKEN_URI
-    pieces = urlsplit(address) if isinstance(address, str) else None
+    try:
+        pieces = urlsplit(address) if isinstance(address, str) else None
+    except ValueError:
+        pieces = None
     own = pieces is not None and pieces.scheme == "https" and pieces.netloc in _HOSTS
     stored = pieces is not None and pieces.scheme in ("http", "https") and target.virtual_key_id is not None
     if not own and not stored:
