@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NoReturn
@@ -78,9 +78,8 @@ def object_of(raw: object, path: str) -> dict[str, Any]:
     return raw
 
 
-def find(written: str, where: str, known: Iterable[str]) -> str:
+def find(written: str, where: str, known: Collection[str]) -> str:
     """The key as its table has it: as written, or in snake_case. Raises `InvalidConfig` with the nearest known key."""
-    known = tuple(known)
     key = snake(written) if written not in known else written
     if key in known:
         return key

@@ -332,7 +332,7 @@ TARGET: fields.Fields = {
     "conditions": Field(CONDITIONS, "When this target may be used."),
     "custom_host": Field(fields.URL, "The base URL in place of the provider's own, with its version path."),
     "forward_headers": Field(fields.HEADER_NAMES, "Names of the caller's headers that go to the provider."),
-    "strict_open_ai_compliance": Field(BOOLEAN, "false keeps what a provider says beyond OpenAI's format."),
+    "strict_open_ai_compliance": Field(BOOLEAN, "false keeps what a provider says beyond the standard format."),
     "weight": Field(fields.number(0, 1e9, numeric_text=True), "Share in a loadbalance; 1 where none is given."),
     "priority": Field(fields.number(-1e9, 1e9, numeric_text=True), "Place in a fallback, the smallest first."),
     "on_status_codes": Field(STATUS_CODES, "The same as on_status_codes in the strategy."),
