@@ -115,9 +115,11 @@ def _usage(exchange: Exchange) -> Usage | None:
 
 
 def price(target: Target, asked: str, answered: str | None, usage: Usage, prices: Prices, at_us: int) -> Decimal | None:
-    """The cost in USD by the model asked for, or else by the more exact name that the provider answered with."""
+    """The cost in USD by the model asked for, or else by the more exact name that the provider answered with.
+
+    Where models have names of the user's own making, the answer's comes first: a caller could ask for a cheaper one.
+    """
     provider = target.provider.price_id or target.provider.id
-    cost = prices.cost(provider, asked, usage, at_us)
-    if cost is None and answered and answered != asked:
-        cost = prices.cost(provider, answered, usage, at_us)
-    return cost
+    names = (answered, asked) if target.provider.own_names else (asked, answered)
+    costs = (prices.cost(provider, name, usage, at_us) for name in dict.fromkeys(names) if name)
+    return next((cost for cost in costs if cost is not None), None)

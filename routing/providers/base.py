@@ -80,6 +80,11 @@ class Signer(Protocol):
         ...
 
 
+_SPELLED = {
+    word.lower(): word for word in ("API", "ID", "URL", "AD", "AWS", "STS", "ARN", "JSON", "OpenAI", "Entra", "SageMaker")
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """A setting of a vendor beside the key: `name` in configs and virtual keys, ``x-portkey-<header>`` in a request.
@@ -107,6 +112,12 @@ class Option:
         return f"x-portkey-{self.header or self.name.replace('_', '-')}"
 
     @property
+    def title(self) -> str:
+        """For people: ``aws_role_arn`` is "AWS role ARN"."""
+        words = [_SPELLED.get(word, word) for word in self.name.split("_")]
+        return " ".join((words[0][:1].upper() + words[0][1:], *words[1:]))
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Everything that it may be called in a config or a virtual key, the canonical name first."""
         return tuple(dict.fromkeys((self.name, *filter(None, (self.header.replace("-", "_"),)), *self.aliases)))
@@ -122,8 +133,9 @@ class Provider:
     `base_url` may hold options in braces: ``https://{resource_name}.example``; it is empty for a server that every user runs
     elsewhere, which then needs a custom host. `price_id` is the vendor's name in genai-prices where it differs from `id`.
     `stream_usage` says that the vendor understands ``stream_options.include_usage``. `needs_key` is false where a call without
-    a credential makes sense. `models` names the vendor's models where the price list does not. `source` is the public page
-    that the row's address was taken from.
+    a credential makes sense. `own_names` says that models have names of the user's own making: the price is that of the model
+    which the answer names. `models` names the vendor's models where the price list does not. `source` is the public page that
+    the row's address was taken from.
     """
 
     id: str
@@ -136,6 +148,7 @@ class Provider:
     price_id: str | None = None
     stream_usage: bool = True
     needs_key: bool = True
+    own_names: bool = False
     options: tuple[Option, ...] = ()
     signer: Signer | None = None
     models: tuple[str, ...] = ()

@@ -151,3 +151,9 @@ def test_tokens_without_a_price_are_flagged_and_never_silently_free():
 def test_the_name_that_the_provider_answered_with_helps_out():
     unknown = target(override_params={"model": "my-deployment"})
     assert bill(exchange(whole(USAGE, "gpt-4o"), to=unknown), PRICES).cost_usd == Decimal("0.0075")
+
+
+def test_a_name_of_the_users_own_making_is_not_what_is_billed():
+    """A deployment answers with its model; the caller could name any."""
+    deployment = target("azure", override_params={"model": "gpt-4o-mini"})
+    assert bill(exchange(whole(USAGE, "gpt-4o"), to=deployment), PRICES).cost_usd == Decimal("0.0075")

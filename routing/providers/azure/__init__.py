@@ -13,8 +13,10 @@ from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest
 from routing.errors import InvalidRequest, ProviderError
 from routing.providers import options, outgoing
 from routing.providers.anthropic import AnthropicDialect
+from routing.providers.azure.billed import Billed
 from routing.providers.azure.errors import with_findings
 from routing.providers.base import Dialect, StreamTranslator
+from routing.providers.body import Bytes
 from routing.providers.openai import OpenAIDialect
 
 # What the resource keeps, and all that it has itself: no deployment stands in their path.
@@ -63,8 +65,10 @@ class AzureOpenAIDialect:
         return replace(answer, model=str(name)) if name else answer
 
     def stream(self, call: Call, target: Target) -> StreamTranslator:
-        """OpenAI's events, untouched."""
-        return self.inner.stream(call, target)
+        """OpenAI's events, untouched; the model that is billed as in `reply`."""
+        inner, name = self.inner.stream(call, target), target.options.get("azure_model_name")
+        # Bytes that are no events name no model.
+        return Billed(inner, str(name)) if name and not isinstance(inner, Bytes) else inner
 
     def error(self, target: Target, status: int, body: bytes) -> ProviderError:
         """The vendor's error with its status kept, and the findings of its filters."""

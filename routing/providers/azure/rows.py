@@ -37,6 +37,7 @@ ROWS = (
         auth=no_auth,
         signer=_sign_openai,
         needs_key=False,
+        own_names=True,
         supports=frozenset(Endpoint) - _NOT_OF_OPENAI,
         aliases=("azure",),
         price_id="azure",

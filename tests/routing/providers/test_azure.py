@@ -12,7 +12,7 @@ import time_machine
 from routing.call import Endpoint, UpstreamRequest
 from routing.errors import InvalidRequest, ProviderError, Unsupported, UpstreamInvalid
 from routing.providers.table import find
-from tests.routing.providers.pairs import KEY, make_call, make_target
+from tests.routing.providers.pairs import KEY, PAIRS, make_call, make_target
 from tests.routing.providers.test_bedrock_signing import Wire
 
 USER = {"role": "user", "content": "Hi"}
@@ -222,6 +222,11 @@ def test_the_model_that_is_billed_can_be_named():
     answer = b'{"choices": [], "model": "gpt-4o-2024-11-20"}'
     target = make_target("azure-openai", options={"resource_name": "c", "azure_model_name": "gpt-4o-mini"})
     assert find("azure").dialect.reply(call(Endpoint.CHAT, CHAT), target, answer).model == "gpt-4o-mini"
+    [pair] = [pair for pair in PAIRS if str(pair) == "azure-openai/chat-stream"]
+    plain, named = (find("azure").dialect.stream(pair.call, to) for to in (pair.target, target))
+    assert plain.feed(pair.stream) == named.feed(pair.stream)
+    assert (named.usage, named.done, named.deltas, named.ends_with_body) == (pair.usage, True, plain.deltas, False)
+    assert (plain.model, named.model) == ("gpt-4o-2024-11-20", "gpt-4o-mini")
 
 
 def test_the_first_chunk_of_a_stream_passes_as_it_is():
