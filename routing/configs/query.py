@@ -35,7 +35,7 @@ def equals(value: Any, operand: Any) -> bool:
     if isinstance(value, MetadataText) and not isinstance(operand, str):
         if isinstance(operand, bool) or operand is None:
             return bool(value == {True: "true", False: "false", None: "null"}[operand])
-        return number(value) == operand
+        return bool(number(value) == operand)
     if isinstance(value, bool) or isinstance(operand, bool):
         return value is operand
     return bool(value == operand)
