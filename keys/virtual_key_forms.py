@@ -115,7 +115,7 @@ def _field(option: Option, stored: VirtualKey | None) -> forms.CharField:
     if mask:
         help_text = _now("Leave it empty to keep the stored one.")
     return forms.CharField(
-        label=option.name.replace("_", " ").capitalize(),
+        label=option.title,
         required=False,
         max_length=20_000,
         help_text=help_text,
