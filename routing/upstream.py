@@ -147,7 +147,7 @@ class _Http:
         url = self._urls.get(text)
         if url is None:
             try:
-                url = yarl.URL(text)
+                url = _as_written(text)
             except ValueError as error:
                 raise InvalidRequest("The provider's base URL is not a URL.", param="custom_host") from error
             host = url.host or ""
@@ -168,6 +168,17 @@ class _Http:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _as_written(text: str) -> yarl.URL:
+    """The URL with its path and query as they are, where they can be sent so. Raises ValueError."""
+    url = yarl.URL(text)
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        return url
+    parts = urlsplit(text)
+    return yarl.URL.build(
+        scheme=url.scheme, authority=url.raw_authority, path=parts.path or "/", query_string=parts.query, encoded=True
+    )
 
 
 def _failure(url: str, error: Exception) -> GatewayError:
