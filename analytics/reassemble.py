@@ -1,4 +1,4 @@
-"""Turns a stored OpenAI event stream into the one JSON message that it amounts to, for the log's detail view.
+"""Turns a stored event stream into the one JSON message that it amounts to, for the log's detail view.
 
 Done when a log is read: few are, and what is stored stays what went over the wire.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from analytics.reassemble_events import reassemble_events
 from routing.errors import UpstreamInvalid
 from routing.sse import Decoder
 
@@ -26,7 +27,10 @@ def reassemble(stream: str) -> Json | None:
     """
     answer: Json = {}
     choices: dict[int, Json] = {}
-    for chunk in _chunks(stream):
+    chunks = _chunks(stream)
+    if any("choices" not in chunk and "type" in chunk for chunk in chunks):
+        return reassemble_events(chunks)
+    for chunk in chunks:
         listed = chunk.pop("choices", None)
         answer |= {name: value for name, value in chunk.items() if value is not None}
         for choice in listed if isinstance(listed, list) else []:
