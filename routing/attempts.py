@@ -6,10 +6,11 @@ import asyncio
 import dataclasses
 import math
 import time
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from keys.limits import NOTHING
-from routing import metering, patience, relay, strategies, witnesses
+from routing import metering, patience, relay, resume, strategies, witnesses
 from routing.call import Attempt, Call, Endpoint, Outcome, Reply, Target, UpstreamRequest
 from routing.errors import (
     BreakerOpen,
@@ -38,7 +39,12 @@ if TYPE_CHECKING:
 async def run(exchange: Exchange, gateway: Gateway) -> Reply:
     """The first answer that the strategy accepts; of a stream, its first token has come. Raises the last target's error."""
     try:
-        return await _walk(exchange, gateway)
+        walking = _Run(exchange, gateway)
+        reply = await walking.start()
+        if exchange.plan.stream_resume and not isinstance(reply.body, bytes) and resume.may_resume(exchange.call, reply):
+            reply.body = resume.resuming(reply, reply.body, walking.resume)
+            await anext(reply.body)  # as in `_send`
+        return reply
     except GatewayError as error:
         if exchange.target is not None and not exchange.target.strict:
             error.tried = tuple(
@@ -48,35 +54,85 @@ async def run(exchange: Exchange, gateway: Gateway) -> Reply:
         raise
 
 
-async def _walk(exchange: Exchange, gateway: Gateway) -> Reply:
-    call, plan = exchange.call, exchange.plan
-    if plan.deadline_ms is not None:
-        left_s = plan.deadline_ms / 1000 - (time.monotonic() - call.started)
-        exchange.deadline = Deadline(asyncio.get_running_loop().time() + left_s, plan.deadline_ms)
-    view = gateway.health.seen_by(exchange.caller.workspace_id, streams=call.stream)
-    context = strategies.Context(call, view)
-    walk = strategies.walk(plan.root, context)
-    reply: Reply | None = None  # of the last target that was tried
-    last: tuple[Target, int] | None = None
-    try:
-        target = next(walk)
-        while True:
-            outcome, fresh = await _try(exchange, target, gateway, context, view)
-            if outcome is not None:
-                if reply is not None:
-                    await _drop(reply)
-                last, reply = (target, exchange.retry_count), fresh
-            target = walk.send(outcome)
-    except StopIteration as end:
-        outcome = end.value
-    _note_skipped(exchange, context)
-    if last is None or outcome is None:
-        raise _nobody_left(exchange, context)
-    exchange.target, exchange.retry_count = last
-    if reply is None:
-        assert outcome.error is not None  # noqa: S101 - there is either a reply or the error in its place
-        raise outcome.error from None
-    return reply
+class _Run:
+    """The walk of one call over its targets. It can go on after a reply, for a stream that breaks."""
+
+    __slots__ = ("_context", "_exchange", "_gateway", "_repeats", "_view", "_walk")
+
+    def __init__(self, exchange: Exchange, gateway: Gateway) -> None:
+        call, plan = exchange.call, exchange.plan
+        if plan.deadline_ms is not None:
+            left_s = plan.deadline_ms / 1000 - (time.monotonic() - call.started)
+            exchange.deadline = Deadline(asyncio.get_running_loop().time() + left_s, plan.deadline_ms)
+        self._exchange = exchange
+        self._gateway = gateway
+        self._view = gateway.health.seen_by(exchange.caller.workspace_id, streams=call.stream)
+        self._context = strategies.Context(call, self._view)
+        self._walk = strategies.walk(plan.root, self._context)
+        self._repeats = 0
+
+    async def start(self) -> Reply:
+        try:
+            target = next(self._walk)
+        except StopIteration:
+            _note_skipped(self._exchange, self._context)
+            raise _nobody_left(self._exchange, self._context) from None
+        return await self._from(target)
+
+    async def _from(self, target: Target) -> Reply:
+        exchange = self._exchange
+        reply: Reply | None = None  # of the last target that was tried
+        last: tuple[Target, int] | None = None
+        try:
+            while True:
+                outcome, fresh = await _try(exchange, target, self._gateway, self._context, self._view)
+                if outcome is not None:
+                    if reply is not None:
+                        await _drop(reply)
+                    last, reply = (target, exchange.retry_count), fresh
+                if fresh is not None and exchange.plan.stream_resume and resume.may_resume(exchange.call, fresh):
+                    return fresh  # the walk stays where it is
+                target = self._walk.send(outcome)
+        except StopIteration as end:
+            outcome = end.value
+        _note_skipped(exchange, self._context)
+        if last is None or outcome is None:
+            raise _nobody_left(exchange, self._context)
+        exchange.target, exchange.retry_count = last
+        if reply is None:
+            assert outcome.error is not None  # noqa: S101 - there is either a reply or the error in its place
+            raise outcome.error from None
+        return reply
+
+    async def resume(self, error: UpstreamError, reply: Reply, transcript: resume.Transcript) -> AsyncGenerator[bytes]:
+        """The rest of a broken stream, by the same target where its retries allow that, else by the next one."""
+        exchange, gateway = self._exchange, self._gateway
+        part = metering.bill(exchange, gateway.prices)
+        exchange.parts.append(part)
+        gateway.limits.settle(exchange.target_reservation, tokens=part.tokens, cost_nano=part.cost_nano)
+        exchange.target_reservation = NOTHING
+        exchange.attempts[-1] = dataclasses.replace(exchange.attempts[-1], error=f"{error.code}: {error.message}")
+        reply.translator = resume.Spent(part.model)
+        call, exchange.call = exchange.call, transcript.continued(exchange.call)
+        try:
+            fresh = await self._from(self._next(error))
+        finally:
+            exchange.call = call
+        assert not isinstance(fresh.body, bytes)  # noqa: S101 - a stream was asked for
+        reply.translator = fresh.translator
+        return fresh.body
+
+    def _next(self, error: UpstreamError) -> Target:
+        """Whom to ask after a break. Raises the error where there is nobody."""
+        target = self._exchange.target
+        assert target is not None  # noqa: S101 - its stream has broken
+        if self._repeats < target.retry.attempts and (error.is_network or error.status in target.retry.on_status_codes):
+            self._repeats += 1
+            return target
+        try:
+            return self._walk.send(Outcome(error.status, error))
+        except StopIteration:
+            raise error from None
 
 
 async def _try(

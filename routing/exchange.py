@@ -12,6 +12,7 @@ from routing.call import Attempt, Call, Reply, Target
 if TYPE_CHECKING:
     from keys.auth import Caller
     from routing.errors import GatewayError
+    from routing.metering import Bill
     from routing.patience import Deadline
     from routing.plan import Plan
 
@@ -35,6 +36,8 @@ class Exchange:
     breaker: str = ""
     # How many of the targets that the walk passed over have been looked at for `attempts`.
     skips_noted: int = 0
+    # What the parts of a resumed stream used that came before the last one.
+    parts: list[Bill] = field(default_factory=list)
     reached_provider: bool = False
     reply: Reply | None = None
     error: GatewayError | None = None

@@ -72,7 +72,6 @@ async def _follow(exchange: Exchange, pieces: AsyncGenerator[bytes], gateway: Ga
     """An empty piece for `run`, then the stream as it is, settled and recorded just before its last piece, however it ends."""
     reply = exchange.reply
     assert reply is not None and reply.translator is not None  # noqa: S101, PT018 - run() made it a stream
-    translator = reply.translator
     kept = gateway.recorder.keeper(reply.headers.get("content-type", EVENT_STREAM))
     try:
         async with aclosing(pieces):
@@ -80,10 +79,10 @@ async def _follow(exchange: Exchange, pieces: AsyncGenerator[bytes], gateway: Ga
             async for piece in pieces:
                 exchange.mark_first_byte()
                 kept.append(piece)
-                if translator.done:
+                if reply.translator.done:
                     finish(exchange, gateway, kept.content())
                 yield piece
-            if translator.done:  # only the end of the body told
+            if reply.translator.done:  # only the end of the body told
                 finish(exchange, gateway, kept.content())
     except GatewayError as error:
         exchange.error = error
@@ -99,8 +98,9 @@ def finish(exchange: Exchange, gateway: Gateway, content: bytes = b"") -> None:
     if exchange.finished:
         return
     exchange.finished = True
-    bill = metering.bill(exchange, gateway.prices)
-    for reservation in (exchange.reservation, exchange.target_reservation):
+    of_the_last = metering.bill(exchange, gateway.prices)
+    bill = metering.together([*exchange.parts, of_the_last]) if exchange.parts else of_the_last
+    for reservation, used in ((exchange.reservation, bill), (exchange.target_reservation, of_the_last)):
         if reservation.counters:
-            gateway.limits.settle(reservation, tokens=bill.tokens, cost_nano=bill.cost_nano)
+            gateway.limits.settle(reservation, tokens=used.tokens, cost_nano=used.cost_nano)
     gateway.recorder.record(exchange, bill, content)
