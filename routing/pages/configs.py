@@ -18,6 +18,7 @@ from routing.configs.document import parse_document
 from routing.errors import Forbidden, GatewayError, InvalidConfig, InvalidRequest
 from routing.forms import ConfigForm, LabelForm
 from routing.models import Config, ConfigVersion
+from routing.pages.reasons import reason
 from routing.pages.texts import Fault, example_requests, pretty, templates
 
 FORM_METHODS = ["GET", "HEAD", "POST"]
@@ -161,7 +162,9 @@ def config_dry_run(request: HttpRequest, seat: Seat) -> HttpResponse:
         config = parse_document(request.POST.get("body", ""))
         if not isinstance(config, dict):
             raise InvalidConfig(_("The config is not an object."), param="config")
-        context["found"] = trial.run(seat.workspace, seat.user, config, _request(request.POST.get("request", "")))
+        found = trial.run(seat.workspace, seat.user, config, _request(request.POST.get("request", "")))
+        context["found"] = found
+        context["targets"] = [(target, reason(target["reason"])) for target in found["targets"]]
     except GatewayError as error:
         context["error"] = error
     return render(request, "console/configs/dry_run_result.html", context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,7 @@ from routing import trial
 from routing.actions import check_config, create_config, set_label, update_config
 from routing.health import OpenBreaker, subject
 from routing.models import Config
+from routing.pages.reasons import reason
 from routing.pages.texts import line_of, templates
 from routing.plan import resolve
 
@@ -236,6 +238,53 @@ def test_the_panel_shows_order_and_reasons(owner: Client) -> None:
     assert page.index("one") < page.index("openai")
     assert "tried first" in page
     assert "There is no credential for openai" in page
+
+
+REASONS = {
+    '{"provider": "mock"}': ["the only target"],
+    '{"strategy": "fallback", "targets": [{"provider": "mock"}, {"provider": "mock"}]}': [
+        "first of 2 in a fallback",
+        "after a failure of the one before it, of 2 in a fallback",
+    ],
+    '{"strategy": "loadbalance", "targets": [{"provider": "mock"}]}': ["drawn by its share of 100.0%"],
+    '{"strategy": {"mode": "loadbalance", "sticky": {"hash_fields": ["params.model"]}}, "targets": [{"provider": "mock"}]}': [
+        "chosen by params.model, with a share of 100.0%"
+    ],
+    '{"targets": [{"provider": "mock", "conditions": {"max_tokens": 5}}]}': [
+        "it takes calls for at most 5 tokens, and this one asks for 9"
+    ],
+    '{"strategy": {"mode": "conditional", "conditions": [{"query": {"params.model": "m; n"}, "then": "a"}], "default": "a"},'
+    ' "targets": [{"name": "a", "strategy": "fallback", "targets": [{"provider": "mock"}]}]}': [
+        "the default, since no condition holds; first of 1 in a fallback"
+    ],
+}
+
+
+@pytest.mark.parametrize("body", REASONS)
+def test_every_reason_of_the_walk_is_told_in_the_readers_words(owner: Client, body: str) -> None:
+    request_text = '{"body": {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}}'
+    answer = owner.post(place("config_dry_run"), {"body": body, "request": request_text})
+    assert [told for _, told in answer.context["targets"]] == REASONS[body]
+    chinese = owner.post(place("config_dry_run"), {"body": body, "request": request_text}, headers={"accept-language": "zh-CN"})
+    for _, told in chinese.context["targets"]:
+        assert not re.search(r"\b(first|failure|share|target|condition|takes)\b", told), told
+
+
+def test_a_target_that_waits_for_a_failure_says_for_which(owner: Client) -> None:
+    dear = '{"virtual_key": "dear", "conditions": {"fallback_on": ["timeout", 429]}}'
+    body = f'{{"strategy": "least_cost", "targets": [{dear}, {dear}]}}'
+    workspace = Workspace.objects.get()
+    key_actions.create_virtual_key(workspace=workspace, name="dear", provider="mock", key="", actor=SYSTEM)
+    answer = owner.post(place("config_dry_run"), {"body": body, "request": REQUEST})
+    said = "it is used only after a failure of these kinds: 429, timeout"
+    assert [told for _, told in answer.context["targets"]] == [said, said]
+
+
+def test_a_condition_may_look_like_the_end_of_a_reason() -> None:
+    assert reason('the condition {"a": "x holds; first"} holds; the only target') == (
+        'the condition {"a": "x holds; first"} holds; the only target'
+    )
+    assert reason("the only target; something new") == "the only target; something new"
 
 
 @pytest.mark.parametrize(
