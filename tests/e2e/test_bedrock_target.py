@@ -193,7 +193,7 @@ def test_callers_of_the_messages_api_are_served_too(product: Product, lane: Lane
         {"type": "text", "text": "Hello."},
     ]
     assert answered.json()["stop_reason"] == "end_turn"
-    assert lane.last.json["outputConfig"] == {"effort": "low"}
+    assert lane.last.json["additionalModelRequestFields"] == {"thinking": thinking}
 
     lane.will(bedrock())
     streamed = product.call({**ASK, "stream": True}, virtual_key=bedrock_key, path="/v1/messages")
