@@ -14,7 +14,7 @@ import pytest
 
 from tests import vendors
 from tests.e2e.product import STORED_KEY, Product, new_trace
-from tests.fakes import Lane, answer, cut_in_event, error_event, status
+from tests.fakes import Lane, answer, cut_in_event, error_event, sends, status
 from tests.vendors import Content
 
 Client = Callable[..., anthropic.Anthropic]
@@ -345,3 +345,30 @@ def test_the_mock_answers_in_both_ways(client: Client) -> None:
     assert whole.content[0].type == "tool_use"
     assert streamed.content == whole.content
     assert streamed.usage.output_tokens == whole.usage.output_tokens > 0
+
+
+# --- a provider with a format of its own ---
+
+
+def test_an_agent_runs_on_lines_of_json(product: Product, client: Client, lane: Lane) -> None:
+    key = product.virtual_key(lane.root, "ollama")
+    call = {"function": {"name": "weather", "arguments": vendors.TOOL_INPUT}}
+    lines = (
+        {"model": "qwen3", "message": {"role": "assistant", "content": "Let me see. "}, "done": False},
+        {"model": "qwen3", "message": {"role": "assistant", "content": "", "tool_calls": [call]}, "done": False},
+        {"model": "qwen3", "message": {"content": ""}, "done": True, "prompt_eval_count": 30, "eval_count": 12},
+    )
+    body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    lane.will(sends(body, headers={"content-type": "application/x-ndjson"}))
+    trace_id = new_trace()
+
+    with client(virtual_key=key, trace_id=trace_id).messages.stream(**ASK, tools=[WEATHER]) as stream:
+        final = stream.get_final_message()
+
+    assert [block.type for block in final.content] == ["text", "tool_use"]
+    assert final.content[1].input == vendors.TOOL_INPUT
+    assert (final.stop_reason, final.usage.input_tokens, final.usage.output_tokens) == ("tool_use", 30, 12)
+    assert lane.last.path.endswith("/api/chat")
+    assert lane.last.json["options"] == {"num_predict": 100}
+    record = product.record(trace_id)
+    assert (record["input_tokens"], record["output_tokens"], record["estimated"]) == (30, 12, False)
