@@ -20,7 +20,10 @@ from routing.providers.mock.answers import CREATED, BadRequest, Part, pieces_of,
 SAMPLE_RATE = 8000
 _VECTOR = 256
 # What a moderation looks for, each word being the name of its category.
-_CATEGORIES = ("harassment", "hate", "self-harm", "sexual", "violence")
+_CATEGORIES = (
+    *("harassment", "harassment/threatening", "hate", "hate/threatening", "illicit", "illicit/violent", "self-harm"),
+    *("self-harm/instructions", "self-harm/intent", "sexual", "sexual/minors", "violence", "violence/graphic"),
+)
 
 
 def images(body: Json) -> list[Part]:
@@ -32,7 +35,8 @@ def images(body: Json) -> list[Part]:
         for index in range(count)
     ]
     tokens = len(pieces_of(prompt))
-    usage = {"input_tokens": tokens, "output_tokens": count, "total_tokens": tokens + count}
+    usage: Json = {"input_tokens": tokens, "output_tokens": count, "total_tokens": tokens + count}
+    usage |= {"input_tokens_details": {"text_tokens": tokens, "image_tokens": 0}}
     return [Part(orjson.dumps({"created": CREATED, "data": data, "usage": usage}), content=True)]
 
 
