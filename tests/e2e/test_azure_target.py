@@ -165,3 +165,13 @@ def test_a_filtered_prompt_says_what_was_found(product: Product, openai_client: 
     assert caught.value.code == "content_filter"
     assert isinstance(caught.value.body, dict)
     assert caught.value.body["innererror"] == found
+
+
+def test_the_messages_api_keeps_its_thinking_on_the_way_to_foundry(product: Product, lane: Lane) -> None:
+    key = product.virtual_key(None, "azure-ai", options={"azure_foundry_url": f"{lane.root}/anthropic"})
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    asked = {**HELLO, "model": "claude-sonnet-4-5", "max_tokens": 2000, "thinking": thinking}
+    answered = product.call(asked, virtual_key=key, path="/v1/messages")
+    assert answered.status_code == 200, answered.text
+    assert answered.json()["content"] == [{"type": "text", "text": vendors.TEXT}]
+    assert lane.last.json["thinking"] == thinking

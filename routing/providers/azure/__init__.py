@@ -85,6 +85,10 @@ class FoundryDialect:
     openai: OpenAIDialect = field(default_factory=lambda: OpenAIDialect(developer_role=False))
     anthropic: AnthropicDialect = field(default_factory=AnthropicDialect)
 
+    def takes_blocks(self, model: str) -> bool:
+        """For Anthropic's models, a chat's messages may hold `content_blocks` with thinking, and `cache_control`."""
+        return "claude" in model.lower()
+
     def streams(self, call: Call, target: Target) -> bool:
         return self._inner(target).streams(call, target)
 
