@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from routing.plan import Plan
 
 
+# Of a header that lists names; servers and proxies bound all headers together to 8 KiB or more.
+_NAMES_MAX = 1024
+
+
 @dataclass(slots=True)
 class Exchange:
     """Filled in from top to bottom as the call goes on; `finished` guards that it is settled and recorded once."""
@@ -38,6 +42,8 @@ class Exchange:
     skips_noted: int = 0
     # What the parts of a resumed stream used that came before the last one.
     parts: list[Bill] = field(default_factory=list)
+    # The parameters that the last target could not express and was allowed to leave out.
+    dropped: tuple[str, ...] = ()
     reached_provider: bool = False
     reply: Reply | None = None
     error: GatewayError | None = None
@@ -56,6 +62,9 @@ class Exchange:
             told["x-portkey-last-used-option-index"] = self.target.path
             told["x-portkey-provider"] = self.target.provider.id
             told["x-portkey-retry-attempt-count"] = str(self.retry_count)
+        if self.dropped:
+            names = ", ".join(self.dropped).encode("ascii", "backslashreplace").decode()
+            told["x-gatehouse-dropped-params"] = "".join(filter(str.isprintable, names))[:_NAMES_MAX]
         if self.breaker:
             told["x-gatehouse-breaker"] = self.breaker
         return told
