@@ -160,7 +160,7 @@ def test_it_stays_in_its_workspace(team: Team, stranger: Team) -> None:
         ({"request": {**CHAT, "headers": {"x-t": "ä"}}}, "request.headers.x-t"),
         ({"request": {**CHAT, "headers": {"名": "x"}}}, "request.headers"),
         ({"request": {**CHAT, "metadata": "x"}}, "request.metadata"),
-        ({"request": {**CHAT, "boddy": {}}}, "request.boddy"),
+        ({"request": {**CHAT, "bodyy": {}}}, "request.bodyy"),
         ({"request": CHAT, "config": 5}, "config"),
         ({"request": CHAT, "config": {"targets": [{"providr": "mock"}]}}, "targets[0].providr"),
         ({"request": CHAT, "config": {"virtual_key": "nobody"}}, "config.virtual_key"),
