@@ -315,6 +315,7 @@ async def _send(
         return Reply(200, answer.body, {}, answer.usage, answer.model)
     dialect = adapters.dialect_for(call, target)
     request = dialect.request(call, target)
+    exchange.dropped = request.dropped
     response = await _ask(request, target, gateway)
     exchange.reached_provider = True
     handed_on = False
