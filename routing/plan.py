@@ -18,6 +18,7 @@ from routing.configs import values
 from routing.configs.facts import Facts
 from routing.configs.inherit import Level
 from routing.configs.normalise import normalise
+from routing.configs.params import PLACEHOLDER
 from routing.configs.rules import compile_rule
 from routing.configs.settings import PREFERENCES
 from routing.errors import InvalidConfig, InvalidRequest, Unauthenticated
@@ -100,7 +101,8 @@ def resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | None
 
     Raises `InvalidConfig`, `InvalidRequest` or `Unauthenticated`.
     """
-    named = model if model.startswith("@") else ""
+    # Of the model, only this shapes a plan: whether there is none, and whether it names a virtual key.
+    named = model if model.startswith("@") else "" if model not in {"", PLACEHOLDER} else PLACEHOLDER
     who = (caller.workspace_id, caller.is_anonymous, caller.default_config, provider_key, named)
     shaping = tuple(header for header in headers.items() if header[0] in _SHAPING)
     key = (*who, shaping)
@@ -180,7 +182,7 @@ class _FromRequest:
         provider = self.headers.get("x-portkey-provider", "").strip()
         virtual_key = self.headers.get("x-portkey-virtual-key", "").strip()
         params = body.get("override_params", {})
-        if self.model:
+        if self.model.startswith("@"):
             virtual_key, _, model = self.model[1:].partition("/")
             if not model:
                 raise InvalidRequest("A model that begins with @ is written as @slug/model.", param="model")
@@ -280,7 +282,7 @@ class _Builder:
             api_key=stored.api_key if stored else body.get("api_key"),
             virtual_key_id=stored.id if stored else None,
             default_params=level.default_params,
-            override_params=level.override_params,
+            override_params=self._overrides(level),
             drop_params=level.drop_params,
             options=options,
             forward_headers=forward,
@@ -296,6 +298,12 @@ class _Builder:
             limits=stored.limits if stored else (),
             expires_at=stored.expires_at if stored else None,
         )
+
+    def _overrides(self, level: Level) -> Json:
+        """The overrides, with the model that a call without one is given: what is logged and billed goes by it."""
+        if self._request.model == PLACEHOLDER and "model" in level.default_params:
+            return {"model": level.default_params["model"], **level.override_params}
+        return level.override_params
 
     def _virtual_key(self, slug: str, path: str) -> VirtualKeyEntry:
         if self._caller.is_anonymous:

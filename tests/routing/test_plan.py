@@ -380,6 +380,12 @@ def test_a_model_with_an_at_names_a_virtual_key_and_a_model(plan, snapshot):
     assert caught.value.param == "model"
 
 
+@pytest.mark.parametrize(("asked", "model"), [("", "m"), ("portkey-default", "m"), ("gpt-5", None)])
+def test_a_default_model_is_the_targets_where_the_call_has_none(snapshot, asked, model):
+    headers = {"x-portkey-config": '{"provider": "mock", "default_params": {"model": "m"}}'}
+    assert resolve(headers, ME, None, snapshot, asked).root.model == model
+
+
 def test_a_config_that_names_its_target_keeps_it_whatever_the_model(snapshot):
     found = resolve({"x-portkey-config": '{"provider": "mock"}'}, ME, None, snapshot, "@prod/gpt-4o").root
     assert found.provider.id == "mock"
