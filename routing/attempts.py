@@ -145,7 +145,7 @@ async def _try(
     try:
         reply = await _with_retries(exchange, target, gateway, view if context.measured else None)
     except _LeftAlone:
-        context.skipped.append(strategies.Step(target, "its breaker lets one other call find out", "breaker", 1.0))
+        context.skip(strategies.Step(target, "its breaker lets one other call find out", "breaker", 1.0))
         return None, None
     except GatewayError as error:
         if exchange.deadline is not None and exchange.deadline.is_over():
@@ -268,7 +268,6 @@ async def _admit(exchange: Exchange, target: Target, gateway: Gateway) -> None:
 
 async def _once(exchange: Exchange, target: Target, gateway: Gateway, watch: Watch | None, view: View | None) -> Reply:
     """One try, and its line in the log."""
-    loop = asyncio.get_running_loop()
     began = started = time.monotonic()
     heard_by: Witnesses | None = None
     failure: GatewayError | None = None
@@ -277,7 +276,7 @@ async def _once(exchange: Exchange, target: Target, gateway: Gateway, watch: Wat
         if target.pool is not None or watch is not None or view is not None:
             heard_by = await witnesses.gather(exchange.caller.workspace_id, target, gateway, watch, view)
             started = time.monotonic()
-        clock = patience.clock(target, exchange.deadline, loop.time(), stream=exchange.call.stream)
+        clock = patience.clock(target, exchange.deadline, stream=exchange.call.stream)
         if clock is None or clock.begin is None:
             reply = await _send(exchange, target, gateway, clock, heard_by)
         else:

@@ -97,13 +97,14 @@ class Clock:
         return UpstreamTimeout(f"The provider was silent for {self.idle_ms}ms in the middle of its answer", code="idle_timeout")
 
 
-def clock(target: Target, deadline: Deadline | None, now: float, *, stream: bool) -> Clock | None:
+def clock(target: Target, deadline: Deadline | None, *, stream: bool) -> Clock | None:
     """The bounds of a try that starts now; None where nothing bounds it."""
     given = target.timeouts
     attempt_ms, idle_ms, total_ms = given.attempt_ms, given.idle_ms, given.total_ms
     first_ms = given.first_token_ms if stream else None
     if attempt_ms is None and idle_ms is None and total_ms is None and first_ms is None and deadline is None:
         return None
+    now = asyncio.get_running_loop().time()
     end: list[Bound | Deadline] = [] if deadline is None else [deadline]
     if total_ms is not None:
         end.append(Bound(now + total_ms / 1000, f"The answer was not complete within {total_ms}ms", "total_timeout"))

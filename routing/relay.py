@@ -38,7 +38,7 @@ async def begin(pieces: AsyncIterator[bytes], translator: StreamTranslator) -> B
     """
     held = b""
     async for data in pieces:
-        content, error = _feed(translator, data)
+        content, error = _several(translator, data)
         held = held + content if held else content
         if translator.deltas or translator.done or (held and (translator.ends_with_body or len(held) > MAX_HELD_BYTES)):
             return Beginning(held, error)
@@ -49,7 +49,7 @@ async def begin(pieces: AsyncIterator[bytes], translator: StreamTranslator) -> B
     raise StreamBroken("The provider ended its stream before it sent anything.")
 
 
-async def relay(
+async def relay(  # noqa: C901 - the inner loop is the hottest of all, so it calls nobody
     beginning: Beginning,
     pieces: AsyncIterator[bytes],
     translator: StreamTranslator,
@@ -57,21 +57,29 @@ async def relay(
     ended: Ended | None,
 ) -> AsyncGenerator[bytes]:
     """An empty piece for who made it, then the answer; ends well only when the provider said that it is complete."""
-    error: BaseException | None = beginning.error
+    error: BaseException | None = None
     try:
         yield b""
         if beginning.content:
             yield beginning.content
-        while error is None and not translator.done:
-            data = await anext(pieces, None)
-            if data is None:
+        if beginning.error is not None:
+            raise beginning.error
+        if not translator.done:
+            feed = translator.feed
+            async for data in pieces:
+                if data.find(b"\n\n", 0, -1) < 0 and b"\r" not in data:
+                    content = feed(data)
+                    broken = None
+                else:
+                    content, broken = _several(translator, data)
+                if content:
+                    yield content
+                if broken is not None:
+                    raise broken
+                if translator.done:
+                    break
+            else:
                 _end(translator)
-                break
-            content, error = _feed(translator, data)
-            if content:
-                yield content
-        if error is not None:
-            raise error
         await _to_the_end(pieces)
     except BaseException as caught:
         error = caught
@@ -89,9 +97,9 @@ def _end(translator: StreamTranslator) -> None:
     translator.done = True
 
 
-def _feed(translator: StreamTranslator, data: bytes) -> tuple[bytes, UpstreamError | None]:
-    """What the caller gets of these bytes. Where one of several events is broken, the good ones before it are not lost."""
-    if translator.ends_with_body or (data.find(b"\n\n", 0, -1) < 0 and data.find(b"\n\r\n", 0, -1) < 0):
+def _several(translator: StreamTranslator, data: bytes) -> tuple[bytes, UpstreamError | None]:
+    """What the caller gets of several events in one read. Where one is broken, the good ones before it are not lost."""
+    if translator.ends_with_body:
         return translator.feed(data), None
     content: list[bytes] = []
     try:

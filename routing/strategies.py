@@ -92,11 +92,16 @@ class Context:
         self.live = live
         self.draw = draw
         self.measured = False
-        self.skipped: list[Step] = []
+        self.skipped: Sequence[Step] = ()
         # Of a dry run: all targets in order, and what led to the branch at hand.
         self.steps: list[Step] | None = None
         self.why: list[str] = []
         self._facts: Facts | None = None
+
+    def skip(self, step: Step) -> None:
+        self.skipped = (*self.skipped, step)
+        if self.steps is not None:
+            self.steps.append(step)
 
     @property
     def facts(self) -> Facts:
@@ -132,9 +137,7 @@ def walk(node: Node, context: Context, before: Outcome | None = None) -> Walk:
     if isinstance(node, Branch):
         return (yield from _STRATEGIES[node.mode](node, context, before))
     if (kept_out := _kept_out(node, context, before)) is not None:
-        context.skipped.append(kept_out)
-        if context.steps is not None:
-            context.steps.append(kept_out)
+        context.skip(kept_out)
         return None
     if context.steps is not None:
         context.steps.append(Step(node, "; ".join(context.why) or "the only target"))
