@@ -198,12 +198,23 @@ async def test_a_role_is_taken_on_again_before_its_keys_end():
         assert "ASIALATER" in (await authorised(options, wire)).headers["authorization"]
 
 
-async def test_roles_are_kept_apart_by_who_takes_them_on():
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"aws_secret_access_key": "another"},
+        {"aws_access_key_id": "AKIDOTHER"},
+        {"aws_session_token": "another"},
+        {"aws_role_arn": f"{ROLE}-other"},
+        {"aws_external_id": "another"},
+        {"aws_region": "us-west-2"},
+    ],
+)
+async def test_keys_of_a_role_are_kept_for_just_that_role_and_who_takes_it_on(other):
     with time_machine.travel("2026-01-01T12:00:00Z", tick=False):
         wire = Wire(*((200, ASSUMED.encode()),) * 2)
-        options = {**KEYS, "aws_role_arn": f"{ROLE}-2"}
+        options = {**KEYS, "aws_role_arn": f"{ROLE}-of-{next(iter(other))}"}
         await authorised(options, wire)
-        await authorised({**options, "aws_secret_access_key": "another"}, wire)
+        await authorised({**options, **other}, wire)
     assert len(wire.sent) == 2
 
 
