@@ -47,7 +47,16 @@ class Adapted:
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The call in the provider's words, by way of a chat."""
         wishes = Wishes(target)
-        request = self.inner.request(self._chat(call, target, wishes), _plain(target))
+        chat = self._chat(call, target, wishes)
+        try:
+            request = self.inner.request(chat, _plain(target))
+        except Unsupported as error:
+            # A budget for thinking allows it and does not demand it: who cannot think so much answers without.
+            if error.param != "reasoning_effort" or "thinking" not in call.body:
+                raise
+            body = {key: value for key, value in chat.body.items() if key != "reasoning_effort"}
+            request = self.inner.request(replace(chat, body=body, raw=orjson.dumps(body)), _plain(target))
+            request = replace(request, dropped=("thinking", *request.dropped))
         return replace(request, dropped=(*wishes.dropped, *request.dropped))
 
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:

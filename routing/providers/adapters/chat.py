@@ -17,10 +17,12 @@ _MOST_USER_CHARS = 64
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Whom a chat is written for. `blocks`: its dialect reads `content_blocks` and `cache_control` of a chat's messages."""
+    """Whom a chat is written for. `blocks`: its dialect reads `content_blocks` and `cache_control` of a chat's messages.
+    `thinking`: it reads `thinking` with its budget of tokens."""
 
     provider: Provider
     blocks: bool
+    thinking: bool
     wishes: Wishes
 
     def refuse(self, what: str, path: str, advice: str = "") -> None:
@@ -29,9 +31,14 @@ class Reader:
 
 
 def reader(target: Target, model: Any, wishes: Wishes) -> Reader:
-    """The target's, for a model. A dialect that reads blocks says so by a method `takes_blocks` of the model's name."""
-    asks = getattr(target.provider.dialect, "takes_blocks", None)
-    return Reader(target.provider, asks is not None and isinstance(model, str) and bool(asks(model)), wishes)
+    """The target's, for a model. A dialect that reads more than OpenAI's says so by a method of the model's name."""
+
+    def takes(what: str) -> bool:
+        asks = getattr(target.provider.dialect, f"takes_{what}", None)
+        return asks is not None and isinstance(model, str) and bool(asks(model))
+
+    blocks = takes("blocks")
+    return Reader(target.provider, blocks, blocks or takes("thinking"), wishes)
 
 
 class Conversation:

@@ -21,6 +21,10 @@ from routing.providers.wishes import Wishes
 class GeminiDialect:
     """Chat, embeddings, and the images of the Imagen models."""
 
+    def takes_thinking(self, model: str) -> bool:
+        """A chat may hold `thinking` with its budget."""
+        return True
+
     def request(self, call: Call, target: Target) -> UpstreamRequest:
         """The call in the vendor's words. Raises `Unsupported` or `InvalidRequest` with the path of the field."""
         body = outgoing.merged(call, target)

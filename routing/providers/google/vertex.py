@@ -48,6 +48,10 @@ class VertexDialect:
         }
         self._shared = _Shared()
 
+    def takes_thinking(self, model: str) -> bool:
+        """For these makers' models, a chat may hold `thinking` with its budget."""
+        return publisher_and_model(model)[0] in ("google", "anthropic")
+
     def takes_blocks(self, model: str) -> bool:
         """For Anthropic's models, a chat's messages may hold `content_blocks` with thinking, and `cache_control`."""
         return publisher_and_model(model)[0] == "anthropic"

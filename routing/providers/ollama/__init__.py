@@ -27,6 +27,10 @@ _IMITATION = OpenAIDialect(developer_role=False, paths={Endpoint.COMPLETIONS: "v
 class OllamaDialect:
     """See `Dialect`."""
 
+    def takes_thinking(self, model: str) -> bool:
+        """A chat may hold `thinking`."""
+        return True
+
     def streams(self, call: Call, target: Target) -> bool:
         """A stream where the caller asked for one; embeddings have none."""
         return call.stream and call.endpoint != Endpoint.EMBEDDINGS

@@ -99,6 +99,19 @@ def test_thinking_becomes_an_effort(given, effort):
     assert sent(**given).get("reasoning_effort") == effort
 
 
+@pytest.mark.parametrize("provider", ["google", "ollama"])
+def test_a_budget_goes_whole_to_those_who_read_one(provider):
+    body = orjson.dumps(sent(provider, thinking={"type": "enabled", "budget_tokens": 2048}))
+    assert b'"thinkingBudget":2048' in body or b'"think":true' in body
+
+
+def test_who_cannot_think_so_much_answers_without():
+    call, target = call_of(thinking={"type": "enabled", "budget_tokens": 2048}), make_target("cohere")
+    request = adapters.dialect_for(call, target).request(call, target)
+    assert request.dropped == ("thinking",)
+    assert b"effort" not in request.body
+
+
 @pytest.mark.parametrize(("choice", "chosen"), [("auto", "auto"), ("any", "required"), ("none", "none")])
 def test_the_choice_of_tools(choice, chosen):
     assert sent(tools=[TOOL], tool_choice={"type": choice})["tool_choice"] == chosen

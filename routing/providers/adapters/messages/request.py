@@ -6,7 +6,8 @@ Translated:
     stop_sequences          stop
     tools, tool_choice      tools, tool_choice, parallel_tool_calls
     metadata.user_id        user; one that is too long for OpenAI as its SHA-256
-    thinking                reasoning_effort, by its budget; adaptive leaves it to the model or to `output_config.effort`
+    thinking                reasoning_effort, by its budget; adaptive leaves it to the model or to `output_config.effort`.
+                            As it is for dialects that read it
     output_config           reasoning_effort, response_format
     service_tier            auto as it is, standard_only as default
 
@@ -95,7 +96,7 @@ def _thinking(body: Json, reader: Reader) -> Json:
     kind, budget = thinking.get("type"), thinking.get("budget_tokens")
     if kind not in ("enabled", "adaptive", "disabled"):
         raise InvalidRequest("thinking.type must be enabled, adaptive or disabled.", param="thinking.type")
-    if reader.blocks:
+    if reader.thinking:
         return {"thinking": thinking}
     if kind != "enabled":
         return {}
