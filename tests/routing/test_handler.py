@@ -37,6 +37,11 @@ from routing.upstream import connect
 MAX_BODY = 100_000
 CHAT = {"model": "mock", "messages": [{"role": "user", "content": "hi"}]}
 JSON = {"content-type": "application/json", "x-portkey-provider": "mock"}
+FORM_TYPE = "multipart/form-data; boundary=xyz"
+FORM = (
+    b'--xyz\r\nContent-Disposition: form-data; name="model"\r\n\r\nmock\r\n'
+    b'--xyz\r\nContent-Disposition: form-data; name="file"; filename="a.mp3"\r\n\r\n12345\r\n--xyz--\r\n'
+)
 ME = Caller("w1", "key-1", scopes=frozenset({INFERENCE_SCOPE}), metadata={"team": "search"})
 RPM = Limit("key:2", "API key 'small'", Unit.REQUESTS, Period.DAY, 1)
 
@@ -264,6 +269,37 @@ async def test_what_cannot_be_served_is_refused_in_json_and_recorded(app, spool,
     assert [(record.status, record.error_code) for record in spool.records] == [(status, code)]
 
 
+@pytest.mark.parametrize(
+    ("url", "allowed"), [("/v1/embeddings", "POST"), ("/files", "GET, POST"), ("/v1/files/f", "DELETE, GET")]
+)
+async def test_a_wrong_method_is_told_which_are_right(app, url, allowed):
+    answer = await call(app, "PATCH", url)
+    assert (answer.status, answer.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize("depth", [150, 199, 200, 253, 254, 900])
+async def test_a_body_may_be_deep_but_not_beyond_sense(app, depth):
+    extra = b'"extra": ' + b"[" * depth + b"]" * depth
+    answer = await call(app, body=json.dumps(CHAT).encode()[:-1] + b", " + extra + b"}")
+    assert answer.status == (200 if depth < 200 else 400)
+
+
+async def test_no_body_is_read_before_the_key_is_known(lean):
+    calling = caller(lean, authorization="Bearer gh-wrong")
+    calling.incoming = asyncio.Queue()  # nothing comes
+    answer = await asyncio.wait_for(calling.run(), 5)
+    assert answer.status == 401
+
+
+async def test_a_caller_who_hangs_up_in_the_middle_of_an_upload_is_forgotten(lean, spool):
+    calling = caller(lean, url="/v1/audio/transcriptions", headers={**JSON, "content-type": FORM_TYPE})
+    calling.incoming = asyncio.Queue()
+    calling.incoming.put_nowait({"type": "http.request", "body": FORM[:50], "more_body": True})
+    calling.hang_up()
+    await calling.run()
+    assert (calling.sent, spool.encoded) == ([], [])
+
+
 async def test_an_error_of_the_provider_keeps_its_status_and_is_not_the_gateways(app):
     answer = await call(app, body={**CHAT, "model": "mock-status-429"})
     assert (answer.status, answer.json["provider"]) == (429, "mock")
@@ -336,6 +372,11 @@ async def test_both_handlers_answer_alike(gateway):
         {"url": "/v1/nothing"},
         {"body": {**CHAT, "model": "mock-status-503"}},
         {"authorization": "Bearer gh-wrong"},
+        {"url": "/v1/audio/speech", "body": {"model": "mock", "input": "one two"}},
+        {"url": "/v1/audio/transcriptions", "body": FORM, "headers": {**JSON, "content-type": FORM_TYPE}},
+        {"url": "/v1/audio/transcriptions", "body": FORM[:-9], "headers": {**JSON, "content-type": FORM_TYPE}},
+        {"url": "/v1/models/mock", "method": "GET", "x_portkey_api_key": "gh-me"},
+        {"url": "/v1/models/mock", "method": "PUT"},
     ]
     for request in requests:
         pair = [await call(app, x_portkey_trace_id="t", **request) for app in (LeanHandler(MAX_BODY), ASGIHandler())]
