@@ -17,10 +17,14 @@ import yaml
 from routing.errors import InvalidConfig
 
 MAX_CHARACTERS = 256 * 1024
+# YAML is read slowly: this much takes a second at worst.
+MAX_YAML_CHARACTERS = 100_000
 MAX_DEPTH = 32
 # Of all values once every alias stands for what it names.
 MAX_VALUES = 20_000
 _WHERE = "config"
+_HALF_A_PAIR = re.compile(r"[\ud800-\udfff]")
+_MOST_BITS = 63
 
 
 def parse_document(text: str) -> object:
@@ -33,6 +37,8 @@ def parse_document(text: str) -> object:
         return _json(text) if text.lstrip()[0] in '{["' else _yaml(text)
     except json.JSONDecodeError as error:
         return _flow(text, error)
+    except ValueError as error:  # such as a number of thousands of digits
+        _refuse(f"holds a value that cannot be read: {str(error)[:100]}.")
     except RecursionError:
         _refuse(f"is nested deeper than {MAX_DEPTH} levels.")
 
@@ -68,7 +74,7 @@ def _finite(digits: str) -> float:
 
 
 def _bounded(parsed: object) -> None:
-    """Refuses what is too deep or too much. Walks level by level, so that depth costs no stack."""
+    """Refuses what is too deep, too much or no JSON. Walks level by level, so that depth costs no stack."""
     level, depth, count = [parsed], 0, 0
     while level:
         count += len(level)
@@ -78,21 +84,31 @@ def _bounded(parsed: object) -> None:
             _refuse(f"holds more than {MAX_VALUES} values.")
         inner: list[object] = []
         for value in level:
+            _check_scalar(value)
             if isinstance(value, dict):
-                inner += value.values()
+                inner += [*value.keys(), *value.values()]
             elif isinstance(value, list):
                 inner += value
         level, depth = inner, depth + 1
+
+
+def _check_scalar(value: object) -> None:
+    if isinstance(value, str) and _HALF_A_PAIR.search(value):
+        _refuse("holds half of a surrogate pair, which is no character.")
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        _refuse(f"{str(value)[:40]} is out of range.")
+    if isinstance(value, float) and not math.isfinite(value):
+        _refuse("infinity and not-a-number are no numbers of JSON.")
 
 
 # --- YAML -------------------------------------------------------------------------------------------------------------------
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML without its surprises: true and false are the only truth values, and a date is a text."""
+    """YAML without its surprises: a number is one of JSON's, a truth value is true or false, and all else is a text."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML's own way to say it
-        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":bool"))]
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":timestamp", ":bool", ":int", ":float"))]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -111,10 +127,16 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?(?:0|[1-9]\d*)$"), list("-0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][-+]?\d+)?$"), list("-0123456789")
+)
 _PLAIN = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "merge"))
 
 
 def _yaml(text: str) -> object:
+    if len(text) > MAX_YAML_CHARACTERS:
+        _refuse(f"is longer than {MAX_YAML_CHARACTERS} characters, which is the most for YAML; give it as JSON.")
     try:
         loader = _Loader(text)
         try:
@@ -134,7 +156,6 @@ def _yaml(text: str) -> object:
     if isinstance(parsed, str):
         _refuse("expected an object, got a text.")
     _bounded(parsed)
-    _check_numbers(parsed)
     return parsed
 
 
@@ -170,12 +191,3 @@ def _weigh(node: yaml.Node, depth: int, known: dict[int, int], above: set[int]) 
         _refuse(f"holds more than {MAX_VALUES} values.")
     known[id(node)] = total
     return total
-
-
-def _check_numbers(parsed: object) -> None:
-    level = [parsed]
-    while level:
-        value = level.pop()
-        if isinstance(value, float) and not math.isfinite(value):
-            _refuse("infinity and not-a-number are no numbers of JSON.")
-        level += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

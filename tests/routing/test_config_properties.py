@@ -130,6 +130,7 @@ def test_any_text_is_a_document_or_is_refused_in_words(text):
 durations = st.one_of(st.integers(1, 3_600_000), st.floats(0.01, 299), st.integers(1, 3600).map("{}s".format))
 CONDITIONS = ["stream", "input.contains('a') or tokens > 5", "metadata.kind == 'code'", "not has_tools", "max_tokens <= 10"]
 QUERIES = [{"metadata.kind": "code"}, {"$or": [{"params.max_tokens": {"$lt": 5}}, {"metadata.kind": {"$in": ["a"]}}]}]
+numbers_of_calls = st.integers(1, 9)
 leaves = st.fixed_dictionaries(
     {},
     optional={
@@ -142,7 +143,9 @@ leaves = st.fixed_dictionaries(
         "conditions": st.fixed_dictionaries({"max_tokens": st.integers(1, 9)}),
         "default_params": st.just({"temperature": 1}),
         "drop_params": st.just(["messages[*].name"]),
-        "connection_pool": st.fixed_dictionaries({"max_size": st.integers(1, 9)}, optional={"acquire_timeout": st.integers(1, 9)}),
+        "connection_pool": st.fixed_dictionaries(
+            {"max_size": numbers_of_calls}, optional={"acquire_timeout": numbers_of_calls}
+        ),
         "customHost": st.sampled_from(["https://a.example/", "http://b.example:81/v1//"]),
     },
 )
