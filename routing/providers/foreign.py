@@ -7,29 +7,43 @@ that provider gets it again: another one has no use for it, and Anthropic refuse
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from routing.call import Json
 
 _MARK = "gatehouse."
+# Where vendors of OpenAI's dialect put thinking. It goes back in the field that it came in: some refuse every other one.
+FIELDS = ("reasoning_content", "reasoning")
 
 
-def marked(provider: str, text: str = "") -> str:
-    """A signature of ours; with `text`, one that holds the thinking itself."""
-    return _MARK + base64.b64encode(orjson.dumps([provider, text])).decode()
+class Mark(NamedTuple):
+    """What a signature of ours says. `text` is the thinking itself where nothing else holds it."""
+
+    provider: str
+    field: str
+    text: str
 
 
-def unmarked(signature: Any) -> tuple[str, str] | None:
-    """Provider and text of a signature of ours; None for one of a vendor's, and empty texts for one that is damaged."""
+_DAMAGED = Mark("", "", "")
+
+
+def marked(provider: str, field: str, text: str = "") -> str:
+    """A signature of ours."""
+    return _MARK + base64.b64encode(orjson.dumps([provider, field or FIELDS[0], text])).decode()
+
+
+def unmarked(signature: Any) -> Mark | None:
+    """What a signature of ours says; None for one of a vendor's, and empty texts for one that is damaged."""
     if not isinstance(signature, str) or not signature.startswith(_MARK):
         return None
     try:
-        provider, text = orjson.loads(base64.b64decode(signature.removeprefix(_MARK), validate=True))
+        provider, field, text = orjson.loads(base64.b64decode(signature.removeprefix(_MARK), validate=True))
     except (ValueError, TypeError):
-        return ("", "")
-    return (provider, text) if isinstance(provider, str) and isinstance(text, str) else ("", "")
+        return _DAMAGED
+    whole = isinstance(provider, str) and field in FIELDS and isinstance(text, str)
+    return Mark(provider, field, text) if whole else _DAMAGED
 
 
 def without_foreign_thinking(body: Json, raw: bytes) -> Json:

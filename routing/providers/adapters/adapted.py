@@ -174,7 +174,7 @@ class AdaptedStream:
             return b""
         out = b""
         if self._block is None or self._block.kind != piece.kind or piece.kind == "redacted":
-            out = self._start(Block(piece.kind, text=piece.text if piece.kind == "redacted" else ""))
+            out = self._start(Block(piece.kind, text=piece.text if piece.kind == "redacted" else "", name=piece.name))
         block = self._block
         assert block is not None  # noqa: S101 - begun above
         block.signature += piece.signature

@@ -13,6 +13,7 @@ import orjson
 
 from routing.call import Json, Target
 from routing.providers import failures
+from routing.providers.foreign import FIELDS
 
 Kind = Literal["text", "thinking", "redacted", "refusal", "tool"]
 Finish = Literal["stop", "length", "tools", "filter"]
@@ -21,7 +22,8 @@ Finish = Literal["stop", "length", "tools", "filter"]
 @dataclass(slots=True)
 class Block:
     """A part of an answer, or a piece of one. `text` is what it says: of a tool call its arguments as JSON, of redacted
-    thinking its data. `place` is its index, of a tool call's piece the vendor's."""
+    thinking its data. `name` is that of the tool, or of the field in which thinking without a signature came. `place` is its
+    index, of a tool call's piece the vendor's."""
 
     kind: Kind
     text: str = ""
@@ -144,8 +146,7 @@ def _native(block: Json) -> Block | None:
 
 
 def _plain_thinking(message: Json) -> list[Block]:
-    text = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
-    return [Block("thinking", text=text)] if text else []
+    return next(([Block("thinking", text=text, name=name)] for name in FIELDS if (text := _text(message.get(name)))), [])
 
 
 def _call(call: Any, place: int) -> Block:

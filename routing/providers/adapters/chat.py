@@ -57,12 +57,10 @@ class Conversation:
         self.flush()
         self.messages.append({"role": role, "content": collapsed(parts)})
 
-    def answer(self, text: str | None, *, reasoning: str = "", blocks: list[Json] | None = None) -> Json:
-        """A message of the assistant's, which `call` adds to."""
+    def answer(self, text: str | None, *, reasoning: Json | None = None, blocks: list[Json] | None = None) -> Json:
+        """A message of the assistant's, which `call` adds to. `reasoning` is thinking by the name of its field."""
         self.flush()
-        message: Json = {"role": "assistant", "content": text}
-        if reasoning:
-            message["reasoning_content"] = reasoning
+        message: Json = {"role": "assistant", "content": text, **(reasoning or {})}
         if blocks:
             message["content_blocks"] = blocks
         self.messages.append(message)

@@ -304,8 +304,9 @@ def test_nonsense_anywhere_is_never_a_fault_of_ours(path, nonsense):
 # --- thinking ---
 
 
-def test_thinking_goes_back_to_the_provider_that_wrote_it():
-    told = answered({"content": "Hi", "reasoning_content": "Hm."}, provider="deepseek", thinking={"type": "adaptive"})
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+def test_thinking_goes_back_to_the_provider_that_wrote_it(field):
+    told = answered({"content": "Hi", field: "Hm."}, provider="deepseek", thinking={"type": "adaptive"})
     thought = told["content"][0]
     assert (thought["type"], thought["thinking"]) == ("thinking", "Hm.")
     turn = {"role": "assistant", "content": told["content"]}
@@ -313,7 +314,7 @@ def test_thinking_goes_back_to_the_provider_that_wrote_it():
     assert messages_of(USER, turn, USER, provider="deepseek")[1] == {
         "role": "assistant",
         "content": "Hi",
-        "reasoning_content": "Hm.",
+        field: "Hm.",
     }
     for other in ("openai", "anthropic"):
         call, target = call_of(messages=[USER, turn, USER]), make_target(other)
@@ -328,9 +329,10 @@ def test_thinking_is_shown_to_those_who_asked_for_it():
 
 @pytest.mark.parametrize("damaged", ["gatehouse.", "gatehouse.!!", "gatehouse.e30=", "gatehouse.W10="])
 def test_a_damaged_signature_of_ours_is_nobodys(damaged):
-    assert unmarked(damaged) == ("", "")
+    assert unmarked(damaged) == ("", "", "")
     assert unmarked("EqQBCg") is None
-    assert unmarked(marked("p", "t")) == ("p", "t")
+    assert unmarked(marked("p", "reasoning", "t")) == ("p", "reasoning", "t")
+    assert unmarked(marked("p", "role", "t")) == ("", "", "")
 
 
 def test_blocks_go_whole_to_a_dialect_that_reads_them():

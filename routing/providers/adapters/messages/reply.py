@@ -69,7 +69,7 @@ def shows(kind: str, call: Call) -> bool:
 
 
 def signature(block: Block, target: Target) -> str:
-    return block.signature or marked(target.provider.id)
+    return block.signature or marked(target.provider.id, block.name)
 
 
 def _content(block: Block, said: Said, target: Target) -> Json:

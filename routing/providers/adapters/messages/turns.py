@@ -115,17 +115,17 @@ def _assistant(chat: Conversation, blocks: list[Any], path: str, reader: Reader)
         chat.call(*call)
 
 
-def _thoughts(blocks: list[Json], reader: Reader) -> tuple[str, list[Json]]:
-    """The reasoning that this provider wrote, and the blocks that it reads."""
-    reasoning: list[str] = []
+def _thoughts(blocks: list[Json], reader: Reader) -> tuple[Json, list[Json]]:
+    """The reasoning that this provider wrote, by the name of its field, and the blocks that it reads."""
+    reasoning: Json = {}
     native: list[Json] = []
     for block in blocks:
         ours = unmarked(block.get("signature"))
         if ours is None:
             native += [block] if reader.blocks else []
-        elif ours[0] == reader.provider.id and isinstance(block.get("thinking"), str):
-            reasoning.append(block["thinking"])
-    return "".join(reasoning), native
+        elif ours.provider == reader.provider.id and isinstance(block.get("thinking"), str):
+            reasoning[ours.field] = reasoning.get(ours.field, "") + block["thinking"]
+    return reasoning, native
 
 
 def _parts(block: Json, path: str, reader: Reader) -> list[Json]:

@@ -42,13 +42,13 @@ def conversation(instructions: Any, given: Any, reader: Reader) -> list[Json]:
 
 
 def _add(chat: Conversation, items: list[Any], path: str, reader: Reader) -> None:
-    reasoning = ""
+    reasoning: Json = {}
     for number, one in enumerate(items):
         where = f"{path}[{number}]"
         item = an_object(one, where)
         kind = item.get("type") or "message"
         if kind == "reasoning":
-            reasoning += _reasoning(item, reader)
+            reasoning |= _reasoning(item, reader)
             continue
         if kind == "message" and item.get("role") == "assistant":
             chat.answer(_assistant(item, where, reader), reasoning=reasoning)
@@ -66,7 +66,7 @@ def _add(chat: Conversation, items: list[Any], path: str, reader: Reader) -> Non
             raise refused(reader, "stored items", f"{where}.type", "Send the item itself.")
         else:
             raise refused(reader, f"item of type {kind!r}", f"{where}.type")
-        reasoning = ""
+        reasoning = {}
 
 
 def _message(chat: Conversation, item: Json, path: str, reader: Reader) -> None:
@@ -80,9 +80,9 @@ def _assistant(item: Json, path: str, reader: Reader) -> str:
     return "".join(part["text"] for part in _parts(item.get("content"), f"{path}.content", reader) if part["type"] == "text")
 
 
-def _reasoning(item: Json, reader: Reader) -> str:
+def _reasoning(item: Json, reader: Reader) -> Json:
     ours = unmarked(item.get("encrypted_content"))
-    return ours[1] if ours is not None and ours[0] == reader.provider.id else ""
+    return {ours.field: ours.text} if ours is not None and ours.provider == reader.provider.id else {}
 
 
 def _parts(content: Any, path: str, reader: Reader) -> list[Json]:

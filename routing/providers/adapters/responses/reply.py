@@ -95,7 +95,7 @@ def item(block: Block, call: Call, target: Target, status: str) -> Json:
         shown: Json = {"id": item_id(block, call), "type": "reasoning"}
         shown["summary"] = [] if begun else [{"type": "summary_text", "text": block.text}]
         if wants_encrypted(call) and not begun:
-            shown["encrypted_content"] = marked(target.provider.id, block.text)
+            shown["encrypted_content"] = marked(target.provider.id, block.name, block.text)
         return shown
     content = [] if begun else [part(block)]
     return {"id": item_id(block, call), "type": "message", "status": status, "role": "assistant", "content": content}
