@@ -70,7 +70,8 @@ def test_viewers_read_the_history_and_move_nothing(log_in: Callable[..., Client]
     assert viewer.post(place("config_label", config.slug), {"label": "x", "version": 1}).status_code == 403
     assert viewer.post(place("config_label_delete", config.slug, "production")).status_code == 403
     assert viewer.post(place("config_delete", config.slug), {"confirm": config.slug}).status_code == 403
-    # A dry run changes nothing and calls nobody.
+    # A dry run changes nothing and calls nobody. It takes the config from a field, which viewers have too.
+    assert '<textarea class="d-none" id="id_body" name="body" hidden' in text(viewer.get(place("config", config.slug)))
     assert viewer.post(place("config_dry_run"), {"body": '{"provider": "mock"}', "request": "{}"}).status_code == 200
 
 
