@@ -212,6 +212,19 @@ def test_bytes_pass_through_to_a_provider_that_speaks_it(
     assert record["cost_usd"] > 0
 
 
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+def test_the_sdks_key_is_the_providers_where_none_of_the_gateways_is_needed(
+    open_product: Product, lane: Lane, provider: str
+) -> None:
+    headers = {"x-portkey-provider": provider, "x-portkey-custom-host": lane.url}
+    with anthropic.Anthropic(base_url=open_product.url, api_key="sk-own", max_retries=0, default_headers=headers) as sdk:
+        assert sdk.messages.create(**ASK).stop_reason == "end_turn"
+
+    shown = {"anthropic": ("x-api-key", "sk-own"), "openai": ("authorization", "Bearer sk-own")}
+    name, value = shown[provider]
+    assert lane.last.headers[name] == value
+
+
 def test_a_stream_passes_through_and_is_metered(product: Product, client: Client, other_lane: Lane, anthropic_key: str) -> None:
     other_lane.will(answer(Content(prompt_tokens=100, cached_tokens=60, completion_tokens=9)))
     trace_id = new_trace()
