@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import socket
 from dataclasses import dataclass
@@ -63,7 +64,6 @@ MISTAKES = {
     "a model of a wrong type": Mistake(400, "invalid_request", "model", body={**HELLO, "model": 5}),
     "no model": Mistake(400, "invalid_request", "model", body={"messages": HELLO["messages"]}),
     "a stream flag of a wrong type": Mistake(400, "invalid_request", "stream", body={**HELLO, "stream": "yes"}),
-    "two slashes in front": Mistake(404, "unknown_route", path="//v1/chat/completions"),
     "an unknown route": Mistake(404, "unknown_route", message="/v1/nonsense", path="/v1/nonsense"),
     "an unknown route below a known one": Mistake(404, "unknown_route", path="/v1/chat/completions/deep"),
     "a wrong method": Mistake(405, "method_not_allowed", message="GET", method="GET"),
@@ -201,6 +201,15 @@ def test_the_sdk_raises_its_own_exceptions(product: Product) -> None:
 
     assert refused.value.code == "invalid_api_key"
     assert refused.value.type == "authentication_error"
+
+
+def test_two_slashes_in_front_make_an_unknown_route(product: Product) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", product.stack.port, timeout=10)
+    connection.request("POST", "//v1/chat/completions", body=json.dumps(HELLO), headers={"x-portkey-virtual-key": "mock"})
+    answered = connection.getresponse()
+    body = json.loads(answered.read())
+    connection.close()
+    assert (answered.status, body["error"]["code"]) == (404, "unknown_route")
 
 
 def test_a_request_that_is_no_http_does_not_harm_the_next(product: Product) -> None:

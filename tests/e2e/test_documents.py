@@ -16,7 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = (ROOT / "docs" / "configs.md").read_text(encoding="utf-8")
 ERRORS = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 # What model calls can meet; the admin REST API has a guide and codes of its own.
-_RAISED_IN = ("routing/*.py", "routing/api/*.py", "routing/configs/*.py", "keys/auth.py", "keys/limits.py")
+_RAISED_IN = (
+    "routing/*.py",
+    "routing/api/*.py",
+    "routing/configs/*.py",
+    "keys/auth.py",
+    "keys/limits.py",
+    "routing/providers/openai/*.py",
+)
 _OF_THE_ADMIN_API = {"config_in_use", "not_found"}
 # Bases of the tree: what is raised has a code of its own.
 _NEVER_RAISED = {"upstream_error", "unavailable", "provider_error"}
