@@ -108,6 +108,8 @@ class AdaptedStream:
         self._model = target.model or call.model
         self._block: Block | None = None
         self._blocks: list[Block] = []
+        # The pieces of the open block's text, put together when it ends.
+        self._grown: list[str] = []
         # The vendor's index of a tool call and its id, of those that have begun.
         self._calls: dict[Any, Block] = {}
 
@@ -179,7 +181,7 @@ class AdaptedStream:
         assert block is not None  # noqa: S101 - begun above
         block.signature += piece.signature
         if piece.text and piece.kind != "redacted":
-            block.text += piece.text
+            self._grown.append(piece.text)
             out += self._grow(block, piece.text)
         return out
 
@@ -196,7 +198,7 @@ class AdaptedStream:
         elif block is not self._block:
             raise failures.invalid(self._target, "the stream goes back to a tool call that has ended")
         if piece.text:
-            block.text += piece.text
+            self._grown.append(piece.text)
             out += self._grow(block, piece.text)
         return out
 
@@ -209,7 +211,11 @@ class AdaptedStream:
 
     def _stop(self) -> bytes:
         block, self._block = self._block, None
-        return b"" if block is None else self._close(block)
+        if block is None:
+            return b""
+        block.text += "".join(self._grown)
+        self._grown.clear()
+        return self._close(block)
 
     def _finished(self) -> bytes:
         if self.done:
