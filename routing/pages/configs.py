@@ -68,7 +68,7 @@ def config(request: HttpRequest, seat: Seat, slug: str) -> HttpResponse:
             return saved
     else:
         form = ConfigForm(initial=_shown(row, current))
-    versions = queries.list_versions(row)
+    versions = queries.list_versions(row).defer("body")
     context = {
         "form": form,
         "templates": templates(seat.workspace),

@@ -21,7 +21,7 @@ from routing.pages.texts import compact, pretty
 @page("configs.read")
 def config_history(request: HttpRequest, seat: Seat, slug: str) -> HttpResponse:
     row = queries.get_config(seat.workspace, slug)
-    found = paged(request, queries.list_versions(row))
+    found = paged(request, queries.list_versions(row).defer("body"))
     compare = CompareForm(row, initial={"before": max(row.version - 1, 1), "after": row.version})
     return render(request, "console/configs/history.html", {"config": row, "found": found, "compare": compare})
 

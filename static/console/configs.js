@@ -38,11 +38,18 @@
     [...gutterOf(area).children].forEach((child, index) => child.classList.toggle("gh-gutter-bad", index + 1 === line));
     area.setAttribute("aria-invalid", String(Boolean($("#config-check .gh-check-bad"))));
   };
-  const write = (area, text) => {
-    area.value = text;
+  // As if typed, so that the browser's undo brings back what was there; it also sends the event `input`.
+  const insert = (area, text) => {
+    if (document.execCommand("insertText", false, text)) return;
+    area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
     area.dispatchEvent(new Event("input", { bubbles: true }));
-    area.setSelectionRange(0, 0);
+  };
+  const write = (area, text) => {
     area.focus();
+    area.select();
+    insert(area, text);
+    area.setSelectionRange(0, 0);
+    area.scrollTop = 0;
   };
   on("input", "textarea.gh-editor", number);
   document.addEventListener("scroll", (event) => event.target.matches?.("textarea.gh-editor") && number(event.target), true);
@@ -50,10 +57,6 @@
   // --- typing: Tab indents; Escape first lets Tab leave the field ---
 
   let leaving = false;
-  const insert = (area, text) => {
-    area.setRangeText(text, area.selectionStart, area.selectionEnd, "end");
-    area.dispatchEvent(new Event("input", { bubbles: true }));
-  };
   on("keydown", "textarea.gh-editor", (area, event) => {
     if (event.isComposing) return;
     if (event.key === "Tab" && !event.shiftKey && !leaving) {

@@ -74,6 +74,18 @@ def test_a_template_is_good_as_it_is(page: Page, name: str) -> None:
     expect(page.get_by_role("button", name=name, exact=True)).to_be_hidden()
 
 
+def test_what_a_template_replaced_can_be_brought_back(page: Page) -> None:
+    page.goto("/console/new-config")
+    editor = page.get_by_label("Config as JSON")
+    editor.fill('{"provider": "mock"}')
+    page.get_by_text("Templates").click()
+    page.get_by_role("button", name="Fallback", exact=True).click()
+    expect(editor).to_have_value(re.compile("fallback"))
+    page.keyboard.press("ControlOrMeta+z")
+    expect(editor).to_have_value('{"provider": "mock"}')
+    expect(page.locator("#config-check")).to_contain_text("Can be saved.")
+
+
 def test_a_file_in_yaml_is_imported_as_json(page: Page, tmp_path: Path) -> None:
     file = tmp_path / "route.yaml"
     file.write_text("# from the wiki\nstrategy: fallback\ntargets:\n  - provider: mock\n  - provider: mock\n    weight: 2\n")
