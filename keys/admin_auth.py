@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured, PermissionDenied
@@ -131,7 +132,9 @@ class HasScope(BasePermission):
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """Every failure of a REST view in OpenAI's shape. What is not foreseen is logged, and its details stay in the log."""
-    shaped = _shaped(error)
+    view: APIView | None = context.get("view")
+    allowed = [] if view is None else [method for method in view.allowed_methods if method != "OPTIONS"]
+    shaped = _shaped(error, allowed)
     headers = shaped.headers()
     if shaped.status >= 500:
         reference = uuid.uuid4().hex
@@ -145,7 +148,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     return Response(shaped.body(), status=shaped.status, headers=headers)
 
 
-def _shaped(error: Exception) -> errors.GatewayError:
+def _shaped(error: Exception, allowed: Iterable[str]) -> errors.GatewayError:
     match error:
         case errors.GatewayError():
             return error
@@ -154,14 +157,14 @@ def _shaped(error: Exception) -> errors.GatewayError:
         case PermissionDenied():
             return errors.Forbidden("This is not allowed.")
         case exceptions.APIException():
-            return _from_framework(error)
+            return _from_framework(error, allowed)
         case OperationalError() | InterfaceError():
             return errors.Unavailable("The database does not answer.")
         case _:
             return errors.GatewayError("Something went wrong here. The log of the gateway has the details.")
 
 
-def _from_framework(error: exceptions.APIException) -> errors.GatewayError:
+def _from_framework(error: exceptions.APIException, allowed: Iterable[str]) -> errors.GatewayError:
     message = str(error.detail)
     match error:
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
@@ -171,7 +174,7 @@ def _from_framework(error: exceptions.APIException) -> errors.GatewayError:
         case exceptions.NotFound():
             return errors.NotFound(message)
         case exceptions.MethodNotAllowed():
-            return errors.MethodNotAllowed(message)
+            return errors.MethodNotAllowed(message, allowed)
         case exceptions.Throttled():
             return errors.RateLimited(message, retry_after_s=max(1, round(getattr(error, "wait", None) or 1)))
         case _:
