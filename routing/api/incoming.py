@@ -83,7 +83,8 @@ def _check_path(path: str) -> None:
 
 def read(request: HttpRequest, call: Call, caller: Caller, provider_key: str | None, gateway_max_bytes: int) -> Call:
     """The call with its body and metadata. Raises `InvalidRequest` or `BodyTooLarge`."""
-    _check_path(call.path)
+    if call.path:
+        _check_path(call.path)
     bodiless = _is_bodiless(call)
     try:
         raw = b"" if bodiless else request.body
@@ -140,9 +141,10 @@ def is_upload(call: Call) -> bool:
     content_type = call.headers.get("content-type", _JSON)
     if content_type.startswith(_JSON) or _is_bodiless(call):
         return False
-    return call.endpoint == Endpoint.PROXY or (
-        call.endpoint in _FORMS and content_type.lower().startswith("multipart/form-data")
-    )
+    kind = content_type.lower()
+    if call.endpoint == Endpoint.PROXY:
+        return not kind.startswith(_JSON)
+    return call.endpoint in _FORMS and kind.startswith("multipart/form-data")
 
 
 def uploaded(call: Call, caller: Caller, provider_key: str | None, upload: Upload, fields: Json, shown: Json) -> Call:

@@ -168,3 +168,38 @@ def test_a_body_beyond_the_bound_is_too_large():
 def test_a_get_has_no_body():
     call = read(request(b"ignored", method="GET"), endpoint="models")
     assert (call.body, call.raw) == ({}, b"")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "method", "content_type", "upload"),
+    [
+        ("proxy", "POST", "audio/wav", True),
+        ("proxy", "POST", "Application/JSON", False),
+        ("proxy", "GET", "audio/wav", False),
+        ("proxy", "DELETE", "text/plain", True),
+        ("files", "POST", "Multipart/Form-Data; boundary=x", True),
+        ("files", "POST", "audio/wav", False),
+        ("files", "DELETE", "multipart/form-data; boundary=x", False),
+        ("chat/completions", "POST", "multipart/form-data; boundary=x", False),
+    ],
+)
+def test_an_upload_is_what_is_no_json_where_that_makes_sense(endpoint, method, content_type, upload):
+    made = request(method=method, content_type=content_type)
+    assert incoming.is_upload(incoming.begin(made, endpoint)) is upload
+
+
+@pytest.mark.parametrize("path", ["a/../b", "..", "./a", "a/%2e%2E/b", "a/..%2fb", "a\\..\\b", "a%5c..%5cb"])
+def test_a_path_with_dots_is_refused(path):
+    made = request(method="GET")
+    made.scope["raw_path"] = f"/v1/{path}".encode()
+    with pytest.raises(InvalidRequest, match="segments"):
+        incoming.read(made, incoming.begin(made, "proxy", resource=True), Caller("w"), None, 1000)
+
+
+@pytest.mark.parametrize(
+    ("raw", "path"), [("/v1/files/f%2F1", "files/f%2F1"), ("/files/f", "files/f"), ("/v1/proxy/a/b", "a/b")]
+)
+def test_a_path_stays_as_it_was_written(raw, path):
+    made = request(method="GET")
+    made.scope["raw_path"] = raw.encode()
+    assert incoming.begin(made, "files", resource=True).path == path

@@ -79,7 +79,7 @@ class OpenAIDialect:
             call.stream
             or call.endpoint in (Endpoint.SPEECH, Endpoint.REALTIME)
             or _wants_bytes(call, target)
-            or "stream=true" in call.query
+            or (call.endpoint == Endpoint.RESPONSES and "stream=true" in call.query)
         )
 
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
