@@ -41,11 +41,16 @@ class User(AbstractBaseUser):
 
 
 class Workspace(models.Model):
-    """The unit that owns keys, configs and logs; nothing is shared between two of them."""
+    """The unit that owns keys, configs and logs; nothing is shared between two of them.
+
+    `limits` is ``{"rate_limits", "usage_limits"}`` for all calls together, ``"models": {name: {...}}`` for each of some models,
+    and ``"metadata": [{"key", "value", ...}]`` for each value of a key of the calls' metadata (or for the one value given).
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     slug = models.SlugField(max_length=64, unique=True)
     name = models.CharField(max_length=150)
+    limits: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     def __str__(self) -> str:
@@ -77,9 +82,10 @@ class Member(models.Model):
 class ApiKey(models.Model):
     """A key that applications call the gateway with. Only its keyed hash is kept: the key itself is shown once.
 
-    `rate_limits` is a list of ``{"type": "requests"|"tokens", "unit": "rpm"|"rph"|"rpd", "value": int}``. `usage_limits` is
-    ``{"credit_limit": USD, "periodic_reset": "monthly"|"weekly"|"daily"|null, "alert_threshold": percent}``. Both as
-    Portkey's SDK sends them. `defaults` is ``{"config_id": slug, "metadata": {...}}``.
+    `rate_limits` is a list of ``{"type": "requests"|"tokens", "unit": "rpm"|"rph"|"rpd", "value": int}``, or of the type
+    ``concurrency``, which has no unit. `usage_limits` is ``{"credit_limit": USD, "periodic_reset":
+    "monthly"|"weekly"|"daily"|null, "alert_threshold": percent, "timezone": IANA name}`` or a list of them. Both as Portkey's
+    SDK sends them. `defaults` is ``{"config_id": slug, "metadata": {...}}``.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -161,3 +167,37 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.action} {self.object_type} {self.object_id}"
+
+
+class BudgetEvent(models.Model):
+    """A budget that reached a part of its cap: one row for each threshold in each of its windows (keys/watch.py).
+
+    `object_kind` is one of ``api_key``, ``virtual_key``, ``workspace``, ``config``, ``model``, ``metadata``; `object_id` is the
+    object's id, the model's name, or ``key=value`` of metadata. `limit_text` names the limit for people
+    ("API key 'ci': 5 USD per month"). `threshold` is in percent of the cap. `window_start` is the start of the calendar
+    window, 1970 for a budget that never resets. `used_usd` is what was counted when the event was noticed.
+    """
+
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="budget_events")
+    object_kind = models.CharField(max_length=16)
+    object_id = models.CharField(max_length=300)
+    limit_text = models.CharField(max_length=500)
+    threshold = models.FloatField()
+    window_start = models.DateTimeField()
+    cap_usd = models.DecimalField(max_digits=20, decimal_places=9)
+    used_usd = models.DecimalField(max_digits=20, decimal_places=9)
+    # Which counter it was: its name without the window.
+    counter = models.CharField(max_length=300, editable=False)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["workspace", "counter", "cap_usd", "threshold", "window_start"], name="budget_event_once_per_window"
+            )
+        ]
+        indexes = [models.Index(fields=["workspace", "-at"], name="budget_event_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.limit_text}: {self.threshold:g} %"
