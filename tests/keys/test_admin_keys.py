@@ -80,7 +80,7 @@ def test_no_answer_of_the_api_holds_a_credential(team: Team) -> None:
         ({"name": "n", "provider": "openai"}, "key"),
         ({"name": "n", "provider": "openai", "key": SECRET, "slug": "openai-prod"}, "slug"),
         ({"name": "n", "provider": "openai", "key": SECRET, "ky": 1}, "ky"),
-        ({"name": "n", "provider": "openai", "key": SECRET, "apiVersion": "2024-01"}, "apiVersion"),
+        ({"name": "n", "provider": "openai", "key": SECRET, "apiVersion": "2024-01"}, "options.api_version"),
         ({"name": "n", "provider": "mock", "openai_project": "p"}, "options.openai_project"),
         ({"name": "n", "provider": "openai", "key": SECRET, "custom_host": "nowhere"}, "options.custom_host"),
         ({"name": "n", "provider": "openai", "key": SECRET, "custom_host": {"a": 1}}, "options.custom_host"),
