@@ -62,8 +62,7 @@ class _Run:
     def __init__(self, exchange: Exchange, gateway: Gateway) -> None:
         call, plan = exchange.call, exchange.plan
         if plan.deadline_ms is not None:
-            left_s = plan.deadline_ms / 1000 - (time.monotonic() - call.started)
-            exchange.deadline = Deadline(asyncio.get_running_loop().time() + left_s, plan.deadline_ms)
+            exchange.deadline = Deadline.of(plan.deadline_ms, call.started)
         self._exchange = exchange
         self._gateway = gateway
         self._view = gateway.health.seen_by(exchange.caller.workspace_id, streams=call.stream)
@@ -82,14 +81,14 @@ class _Run:
     async def _from(self, target: Target) -> Reply:
         exchange = self._exchange
         reply: Reply | None = None  # of the last target that was tried
-        last: tuple[Target, int] | None = None
+        last: tuple[Target, int, str] | None = None
         try:
             while True:
                 outcome, fresh = await _try(exchange, target, self._gateway, self._context, self._view)
                 if outcome is not None:
                     if reply is not None:
                         await _drop(reply)
-                    last, reply = (target, exchange.retry_count), fresh
+                    last, reply = (target, exchange.retry_count, exchange.breaker), fresh
                 if fresh is not None and exchange.plan.stream_resume and resume.may_resume(exchange.call, fresh):
                     return fresh  # the walk stays where it is
                 target = self._walk.send(outcome)
@@ -98,7 +97,7 @@ class _Run:
         _note_skipped(exchange, self._context)
         if last is None or outcome is None:
             raise _nobody_left(exchange, self._context)
-        exchange.target, exchange.retry_count = last
+        exchange.target, exchange.retry_count, exchange.breaker = last
         if reply is None:
             assert outcome.error is not None  # noqa: S101 - there is either a reply or the error in its place
             raise outcome.error from None
@@ -148,7 +147,7 @@ async def _try(
         context.skip(strategies.Step(target, "its breaker lets one other call find out", "breaker", 1.0))
         return None, None
     except GatewayError as error:
-        if exchange.deadline is not None and exchange.deadline.is_over():
+        if exchange.deadline is not None and exchange.deadline.left_s() <= 0:
             raise
         return Outcome(error.status, error), None
     return Outcome(reply.status), reply
@@ -204,26 +203,30 @@ async def _with_retries(exchange: Exchange, target: Target, gateway: Gateway, vi
         except UpstreamError as error:
             if not retry.attempts or not (error.is_network or error.status in retry.on_status_codes):
                 raise
-            delay = patience.delay_s(retry, number, error, exchange.waited_s)
-            if number == retry.attempts or delay is None or not _leaves_time(exchange, delay[0]):
-                exchange.retry_count = -1
-                raise
-            delay_s, is_wish = delay
-            await asyncio.sleep(delay_s)
-            exchange.waited_s += delay_s if is_wish else 0.0
-            if target.breaker is not None and gateway.health.breakers.open_for_s(_subject(exchange, target)) is not None:
+            if number == retry.attempts or not await _wait(exchange, target, gateway, error, number):
                 exchange.retry_count = -1
                 raise
         number += 1
         exchange.retry_count = number
 
 
+async def _wait(exchange: Exchange, target: Target, gateway: Gateway, error: UpstreamError, number: int) -> bool:
+    """The time before the next try; false where there is to be none."""
+    delay = patience.delay_s(target.retry, number, error, exchange.waited_s)
+    if delay is None:
+        return False
+    delay_s, is_wish = delay
+    if exchange.deadline is not None and exchange.deadline.left_s() <= delay_s:
+        return False
+    await asyncio.sleep(delay_s)
+    if is_wish:
+        exchange.waited_s += delay_s
+    # A breaker that has opened meanwhile, by this call's failures or by others', ends the tries, and no retry is a probe.
+    return target.breaker is None or not gateway.health.breakers.is_open(_subject(exchange, target))
+
+
 def _subject(exchange: Exchange, target: Target) -> Subject:
     return subject(exchange.caller.workspace_id, target)
-
-
-def _leaves_time(exchange: Exchange, delay_s: float) -> bool:
-    return exchange.deadline is None or asyncio.get_running_loop().time() + delay_s < exchange.deadline.at
 
 
 async def _watch(exchange: Exchange, target: Target, gateway: Gateway) -> Watch:
@@ -245,6 +248,10 @@ def check_target(call: Call, target: Target) -> None:
         raise Unsupported(f"{provider.id} does not offer {call.endpoint}.", param="model", code="unsupported_endpoint")
     if target.expires_at is not None and target.expires_at <= time.time():
         raise Forbidden("The virtual key has expired.", param=f"{target.path}.virtual_key", code="expired_virtual_key")
+    if target.paused:
+        raise Forbidden("The virtual key is paused.", param=f"{target.path}.virtual_key", code="paused_virtual_key")
+    if target.fence is not None:
+        target.fence.check_model(target.model or call.model)
     if provider.needs_key and not target.api_key:
         raise InvalidRequest(
             f"There is no credential for {provider.id}: send its key as Authorization: Bearer <key>, or name a virtual key.",
@@ -274,7 +281,8 @@ async def _once(exchange: Exchange, target: Target, gateway: Gateway, watch: Wat
     reply: Reply | None = None
     try:
         if target.pool is not None or watch is not None or view is not None:
-            heard_by = await witnesses.gather(exchange.caller.workspace_id, target, gateway, watch, view)
+            async with asyncio.timeout_at(None if exchange.deadline is None else exchange.deadline.at):
+                heard_by = await witnesses.gather(exchange.caller.workspace_id, target, gateway, watch, view)
             started = time.monotonic()
         clock = patience.clock(target, exchange.deadline, stream=exchange.call.stream)
         if clock is None or clock.begin is None:
@@ -286,6 +294,10 @@ async def _once(exchange: Exchange, target: Target, gateway: Gateway, watch: Wat
             except TimeoutError:
                 raise clock.begin.error() from None
         return reply
+    except TimeoutError:
+        assert exchange.deadline is not None  # noqa: S101 - all others have been given their names
+        failure = exchange.deadline.error()
+        raise failure from None
     except GatewayError as error:
         failure = error
         if isinstance(error, UpstreamError):

@@ -12,6 +12,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -123,13 +124,14 @@ class _State:
     succeeded. `failing` says that failures are on the books, so that a success must be told, and `row` how many in a row.
     `alone` says that it opened while Redis was away, when `seen` and `failed` count for the share."""
 
-    __slots__ = ("alone", "ask_again_at", "failed", "failing", "open_until", "probing", "row", "seen", "window")
+    __slots__ = ("alone", "ask_again_at", "asking", "failed", "failing", "open_until", "probing", "row", "seen", "window")
 
     def __init__(self) -> None:
         self.open_until = 0.0
         self.probing = False
         self.ask_again_at = 0.0
-        self.failing = False
+        # How many counts are on their way to Redis.
+        self.asking = 0
         self.close()
 
     def close(self) -> None:
@@ -208,6 +210,11 @@ class Breakers:
             return max(wait_s, ASK_AGAIN_S)
         return wait_s if wait_s > 0 else None
 
+    def is_open(self, subject: Subject) -> bool:
+        """Whether it has opened and not closed since, cooldown over or not."""
+        state = self._states.get(subject.id)
+        return state is not None and state.open_until > 0
+
     async def admit(self, subject: Subject, breaker: Breaker) -> Watch | None:
         """The right to try a target; None where it is left alone. Waits for Redis only where the try would be the probe."""
         state = self._states.get(subject.id) or self._new_state(subject.id)
@@ -251,6 +258,7 @@ class Breakers:
         args: list[int | str] = [failures, 1 - failures, breaker.failure_threshold or 0]
         args += [round((breaker.failure_threshold_percentage or 0) * 100), breaker.minimum_requests, breaker.cooldown_ms]
         args += [max(WINDOW_MS, breaker.cooldown_ms), FORGOTTEN_MS, int(bool(probe)), subject.id, subject.label, self._channel]
+        state.asking += 1
         ask = self._pipe.ask if failures or probe else self._pipe.ask_later
         ask(self._report, keys, args).add_done_callback(partial(self._told, subject, breaker, state, probe, failures))
 
@@ -260,22 +268,27 @@ class Breakers:
         self._pipe.ask(self._release, [probe_key(subject.id)], [probe]).add_done_callback(_seen)
 
     async def close(self) -> None:
-        if self._listening is not None:
+        # redis-py may take a cancellation that comes while it connects for a time-out of its own: then another one is needed.
+        while self._listening is not None and not self._listening.done():
             self._listening.cancel()
-            await asyncio.wait([self._listening])
+            await asyncio.wait([self._listening], timeout=0.5)
 
     # --- What others say ---------------------------------------------------------------------------------------------
 
     def _told(
         self, subject: Subject, breaker: Breaker, state: _State, probe: str, failures: int, answer: asyncio.Future[Any]
     ) -> None:
+        state.asking -= 1
         if probe:
             state.probing = False
         if answer.cancelled():
             return
         error = answer.exception()
         if error is None:
-            standing, wait_ms, state.row = answer.result()
+            standing, wait_ms, row = answer.result()
+            if state.asking and not probe and standing != OPEN:
+                return  # what has been told since is not in this answer
+            state.row = row
             if state.alone and probe:  # Redis is back, and knows nothing of this opening
                 self._count_alone(subject, breaker, state, probe, failures)
             elif standing == FAILING:  # another process has seen a success: what this one knew was not enough after all
@@ -337,12 +350,16 @@ class Breakers:
 
     async def _listen(self) -> None:
         """Follows what other processes report, and now and then compares notes, since a message can be lost."""
-        async for message in self._pipe.messages(self._channel):
-            if message is None:
-                await self._compare()
-            else:
-                standing, wait_ms, subject_id = message.decode().split(" ", 2)
-                self._stands(subject_id, int(standing), int(wait_ms))
+        async with aclosing(self._pipe.messages(self._channel)) as messages:
+            async for message in messages:
+                if message is None:
+                    await self._compare()
+                    continue
+                try:
+                    standing, wait_ms, subject_id = message.decode().split(" ", 2)
+                    self._stands(subject_id, int(standing), int(wait_ms))
+                except ValueError:
+                    log.warning("somebody else speaks on the breakers' channel", message=message[:100])
 
     async def _compare(self) -> None:
         try:

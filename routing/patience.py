@@ -65,8 +65,13 @@ class Deadline:
     at: float
     ms: int
 
-    def is_over(self) -> bool:
-        return asyncio.get_running_loop().time() >= self.at
+    @classmethod
+    def of(cls, ms: int, started: float) -> Deadline:
+        """That of a call which began at `started` on the monotonic clock."""
+        return cls(asyncio.get_running_loop().time() + ms / 1000 - (time.monotonic() - started), ms)
+
+    def left_s(self) -> float:
+        return self.at - asyncio.get_running_loop().time()
 
     def error(self) -> UpstreamTimeout:
         return UpstreamTimeout(f"The call exceeded the deadline of its config: {self.ms}ms", code=DEADLINE)

@@ -20,7 +20,8 @@ from routing.plan import Branch, Node
 # A target is sent its outcome, or None where it was not tried after all; so is what the walk returns.
 Walk = Generator[Target, Outcome | None, Outcome | None]
 
-# The caller's mistake is the same mistake at the next provider, so a fallback passes it on unless its config lists 400.
+# The caller's mistake is the same mistake at the next provider, so a fallback passes it on unless its config lists 400. Nor is
+# the refusal of a content filter routed round unasked, whatever its status.
 _NEVER_BY_DEFAULT = 400
 _FAILED = 500
 _TIMED_OUT = frozenset({408, 504})
@@ -228,7 +229,7 @@ def _leads_to(branch: Branch, outcome: Outcome, child: Node) -> bool:
     if isinstance(child, Target) and child.fallback_on is not None and outcome.error is not None:
         return True
     if branch.on_status_codes is None:
-        return outcome.error is not None and outcome.status != _NEVER_BY_DEFAULT
+        return outcome.error is not None and outcome.status != _NEVER_BY_DEFAULT and not _is_filtered(outcome)
     # A list that names 500 means "the provider failed", and so does a connection that could not be had (portkey-wire 4.4).
     unreachable = isinstance(outcome.error, UpstreamError) and outcome.error.is_network
     listed = outcome.status in branch.on_status_codes or (unreachable and _FAILED in branch.on_status_codes)

@@ -95,6 +95,13 @@ def test_a_target_is_used_only_after_a_failure_that_it_names(kinds, failure, use
     assert tried(fallback("a", after(*kinds)), outcomes)[0] == ("ab" if used else "a")
 
 
+@pytest.mark.parametrize("status", [400, 403, 502])
+def test_a_content_filter_is_not_routed_round_unasked(status):
+    refusal = Outcome(status, ProviderError("no", status=status, error_type=None, param=None, code="content_filter"))
+    assert tried(fallback("a", "b"), [refusal])[0] == "a"
+    assert tried(fallback("a", "b", on=[status]), [refusal, 200])[0] == "ab"
+
+
 def test_the_failure_that_counts_is_the_last_one_before_it():
     tree = fallback("a", "b", after("rate_limit", name="c"))
     assert tried(tree, [429, 500])[0] == "ab"

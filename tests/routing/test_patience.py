@@ -10,7 +10,7 @@ import pytest
 
 from routing import attempts
 from routing.call import Breaker, Pool, Retry, Timeouts
-from routing.errors import BreakerOpen, RateLimited, StreamBroken
+from routing.errors import BreakerOpen, RateLimited, StreamBroken, UpstreamTimeout
 from routing.patience import MAX_RETRY_AFTER_S, backoff_ms
 from routing.plan import Plan
 from routing.relay import MAX_HELD_BYTES
@@ -265,6 +265,24 @@ def test_attempts_tell_when_they_began():
     began = [line.started_ms for line in trial.exchange.attempts]
     assert began == sorted(began)
     assert 0 <= began[0] <= (time.monotonic() - trial.exchange.call.started) * 1000
+
+
+def test_the_deadline_ends_the_wait_in_a_pool():
+    gateway, root = trials.gateway_over(trials.Upstream()), target(pool=Pool(1, acquire_timeout_ms=60_000))
+    second = trials.exchange_of(root)
+    second.plan = Plan(root, deadline_ms=500)
+
+    async def go():
+        reply = await attempts.run(trials.exchange_of(root, stream=True), over(gateway, Response(pieces=[HELLO, DONE])))
+        with pytest.raises(UpstreamTimeout) as caught:
+            await attempts.run(second, gateway)
+        assert caught.value.code == "deadline_exceeded"
+        await reply.body.aclose()
+
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        runner.run(go())
+        assert runner.get_loop().time() < 1
+    assert [line.status for line in second.attempts] == [408]
 
 
 def test_a_caller_who_leaves_while_waiting_in_a_pool_leaves_no_trace_there():
