@@ -6,6 +6,7 @@ have no foreign keys, because a log outlives what it speaks of and a check per r
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -56,6 +57,12 @@ class RequestLog(models.Model):
     metadata: models.JSONField[dict[str, str], dict[str, str]] = models.JSONField()
     attempts: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField()
     content_truncated = models.BooleanField()
+    # The call's place in its trace, as the caller told it.
+    span_id = models.TextField(default="", db_default="")
+    parent_span_id = models.TextField(default="", db_default="")
+    span_name = models.TextField(default="", db_default="")
+    # What was used that is not counted in tokens (routing.call.Media), null for calls about text.
+    media: models.JSONField[dict[str, Any] | None, dict[str, Any] | None] = models.JSONField(null=True)
 
     class Meta:
         indexes = [
@@ -161,6 +168,66 @@ class RollupMetadata(models.Model):
 
     def __str__(self) -> str:
         return f"{self.bucket} {self.key}={self.value}"
+
+
+class PriceOverride(models.Model):
+    """A workspace's own price of the models that a pattern names, or its discount on the price list.
+
+    `provider` is an id of the provider table or ``*``, `model` a pattern with ``*`` and ``?``. `prices` are USD as texts, in
+    the words of analytics/tariffs.py; empty means the list's. In force from `starts_at` until before `ends_at`; null is open.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("keys.Workspace", on_delete=models.CASCADE, related_name="+")
+    provider = models.CharField(max_length=64)
+    model = models.CharField(max_length=200)
+    prices: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict)
+    discount_percent = models.DecimalField(max_digits=7, decimal_places=4, default=0)
+    starts_at = models.DateTimeField(null=True)
+    ends_at = models.DateTimeField(null=True)
+    note = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["provider", "model", "-starts_at", "id"]
+
+    def __str__(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+
+class Feedback(models.Model):
+    """What somebody thought of the calls of a trace: `value` from -10 to 10, counted with `weight` from 0 to 1."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey("keys.Workspace", on_delete=models.CASCADE, related_name="+")
+    trace_id = models.CharField(max_length=256)
+    value = models.SmallIntegerField()
+    weight = models.DecimalField(max_digits=7, decimal_places=6, default=1)
+    metadata: models.JSONField[dict[str, str], dict[str, str]] = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-created_at", "id"]
+        indexes = [
+            models.Index(fields=["workspace", "trace_id"], name="feedback_trace"),
+            models.Index(fields=["workspace", "-created_at"], name="feedback_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.trace_id} {self.value}"
+
+
+class Retention(models.Model):
+    """How many days of calls a workspace keeps, where that is less than the installation does."""
+
+    workspace = models.OneToOneField("keys.Workspace", primary_key=True, on_delete=models.CASCADE, related_name="+")
+    days = models.PositiveIntegerField()
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"{self.days} days"
 
 
 class DeadRecord(models.Model):

@@ -18,6 +18,16 @@ class AttemptRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     started_ms: float = 0.0
 
 
+class MediaRecord(msgspec.Struct, frozen=True, omit_defaults=True):
+    """routing.call.Media; `seconds` is a decimal number as text."""
+
+    images: int = 0
+    size: str = ""
+    quality: str = ""
+    seconds: str = "0"
+    characters: int = 0
+
+
 class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     """One finished or failed call.
 
@@ -26,7 +36,7 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     caller hung up. `provider`, `model`, `virtual_key_id` and `option_path` are those of the last attempt. Token classes are
     disjoint (routing.call.Usage). `cost_usd` is a decimal number as text, None where there is no price. `request` and
     `response` are the bodies as they went over the wire to and from the caller, cut at the content limit, empty when content
-    is not logged; `response_is_stream` says that `response` holds server-sent events.
+    is not logged; the span ids are the caller's; `response_is_stream` says that `response` holds server-sent events.
     """
 
     id: str
@@ -67,6 +77,10 @@ class Record(msgspec.Struct, omit_defaults=True, kw_only=True):
     response: bytes = b""
     response_is_stream: bool = False
     content_truncated: bool = False
+    span_id: str = ""
+    parent_span_id: str = ""
+    span_name: str = ""
+    media: MediaRecord | None = None
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -9,7 +9,8 @@ import msgspec
 import orjson
 
 from analytics import record as records
-from analytics.record import AttemptRecord, Record
+from analytics import spans
+from analytics.record import AttemptRecord, MediaRecord, Record
 
 if TYPE_CHECKING:
     from analytics.spool import Spool
@@ -118,6 +119,10 @@ def _record(exchange: Exchange, bill: Bill) -> Record:
             for a in exchange.attempts
         ],
     )
+    record.span_id, record.parent_span_id, record.span_name = spans.named_by(call.headers)
+    if usage.media is not None:
+        media = usage.media
+        record.media = MediaRecord(media.images, media.size, media.quality, str(media.seconds), media.characters)
     if plan is not None:
         record.config_id, record.config_version = plan.config_id, plan.config_version
     record.model = call.model

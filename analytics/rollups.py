@@ -17,6 +17,7 @@ import psycopg
 from django.db import connection
 
 from analytics import histogram
+from analytics.models import RequestLog
 from analytics.record import Record
 
 MINUTE, HOUR, METADATA = "analytics_rollupminute", "analytics_rolluphour", "analytics_rollupmetadata"
@@ -91,6 +92,39 @@ def add(records: Iterable[tuple[Record, dt.datetime]]) -> None:
     _upsert(METADATA, _METADATA_DIMENSIONS, _METADATA_SUMS, metadata, with_histograms=False)
 
 
+def correct(changes: Iterable[tuple[RequestLog, Decimal, int]]) -> None:
+    """Adds to the sums what calls cost more (USD, negative for less) and how many fewer are unpriced, in the caller's
+    transaction. Sums by minute that are gone already stay gone."""
+    minutes: dict[tuple[Any, ...], _Sum] = {}
+    hours: dict[tuple[Any, ...], _Sum] = {}
+    metadata: dict[tuple[Any, ...], _Sum] = {}
+    for log, cost_usd, unpriced in changes:
+        minute = log.started_at.replace(second=0, microsecond=0)
+        for found, bucket in ((minutes, minute), (hours, minute.replace(minute=0))):
+            _of(found, (bucket, *_dimensions(log)), 2).add((cost_usd, unpriced))
+        for key, value in sorted(log.metadata.items())[:METADATA_KEYS]:
+            named = (minute.replace(minute=0), log.workspace_id or NOBODY, _text(key), _text(value))
+            _of(metadata, named, 1).add((cost_usd,))
+    _add(MINUTE, _DIMENSIONS, ("cost_usd", "unpriced"), minutes)
+    _add(HOUR, _DIMENSIONS, ("cost_usd", "unpriced"), hours)
+    _add(METADATA, _METADATA_DIMENSIONS, ("cost_usd",), metadata)
+
+
+def _add(table: str, dimensions: tuple[str, ...], sums: tuple[str, ...], found: dict[tuple[Any, ...], _Sum]) -> None:
+    """Adds to rows that are there. All names in the statement are constants of this module."""
+    if not found:
+        return
+    rows = [(*key, *value.numbers) for key, value in sorted(found.items(), key=lambda item: tuple(map(str, item[0])))]
+    names = (*dimensions, *sums)
+    statement = (
+        f"UPDATE {table} AS kept SET {', '.join(f'{name} = kept.{name} + more.{name}' for name in sums)}"  # noqa: S608
+        f" FROM unnest({', '.join(f'%s::{_TYPES[name]}[]' for name in names)}) AS more({', '.join(names)})"
+        f" WHERE {' AND '.join(f'kept.{name} = more.{name}' for name in dimensions)}"
+    )
+    with psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+
+
 def _of(sums: dict[tuple[Any, ...], _Sum], key: tuple[Any, ...], width: int) -> _Sum:
     found = sums.get(key)
     if found is None:
@@ -105,7 +139,7 @@ def drop_minutes_before(moment: dt.datetime) -> int:
         return int(cursor.rowcount)
 
 
-def _dimensions(record: Record) -> tuple[Any, ...]:
+def _dimensions(record: Record | RequestLog) -> tuple[Any, ...]:
     return (
         record.workspace_id or NOBODY,
         record.api_key_id or NOBODY,

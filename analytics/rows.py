@@ -46,6 +46,10 @@ LOG_COLUMNS = (
     "metadata",
     "attempts",
     "content_truncated",
+    "span_id",
+    "parent_span_id",
+    "span_name",
+    "media",
 )
 BODY_COLUMNS = ("id", "started_at", "request", "response", "response_is_stream")
 
@@ -106,8 +110,12 @@ def log_row(record: Record, started: dt.datetime) -> tuple[Any, ...]:
         record.cost_usd,
         record.unpriced,
         _json(record.metadata),
-        _json([_attempt(attempt) for attempt in record.attempts]) if record.attempts else "[]",
+        _json([_fields(attempt) for attempt in record.attempts]) if record.attempts else "[]",
         record.content_truncated,
+        _text(record.span_id)[:_TRACE_ID_MAX],
+        _text(record.parent_span_id)[:_TRACE_ID_MAX],
+        _text(record.span_name)[:_TRACE_ID_MAX],
+        None if record.media is None else _json(_fields(record.media)),
     )
 
 
@@ -116,8 +124,8 @@ def body_row(record: Record, started: dt.datetime) -> tuple[Any, ...]:
     return (uuid.UUID(record.id), started, _decoded(record.request), _decoded(record.response), record.response_is_stream)
 
 
-def _attempt(attempt: Any) -> dict[str, Any]:
-    return {name: getattr(attempt, name) for name in attempt.__struct_fields__}
+def _fields(struct: Any) -> dict[str, Any]:
+    return {name: getattr(struct, name) for name in struct.__struct_fields__}
 
 
 def _uuid(value: str | None) -> str | None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import enum
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from analytics.tariffs import Tariff
     from keys.limits import Limit
     from routing.errors import GatewayError
     from routing.providers.base import Provider, StreamTranslator
@@ -99,11 +101,23 @@ MOST_TOKENS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class Media:
+    """What was used that is not counted in tokens: images of a size and quality, seconds of audio, characters of text that was
+    spoken. A call about media whose amount nobody told has all at nothing."""
+
+    images: int = 0
+    size: str = ""
+    quality: str = ""
+    seconds: Decimal = Decimal(0)
+    characters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens in disjoint classes, so that the cost is a plain sum of class x price.
 
     `input_tokens` excludes cached and audio input, `output_tokens` excludes reasoning and audio output. `estimated` is true
-    where the provider did not say and the numbers come from the length of the text.
+    where the provider did not say and the numbers come from the length of the text. `media` is None for calls about text.
     """
 
     input_tokens: int = 0
@@ -114,6 +128,12 @@ class Usage:
     reasoning_tokens: int = 0
     audio_output_tokens: int = 0
     estimated: bool = False
+    media: Media | None = None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether there is anything to pay for."""
+        return self.media is not None or self.prompt_tokens + self.completion_tokens > 0
 
     @property
     def prompt_tokens(self) -> int:
@@ -188,7 +208,7 @@ class Target:
     ``openai_organization``. `limits` and `expires_at` (seconds since 1970) are those of the virtual key. `default_params` fill
     in what the caller left out, `override_params` replace, and then the paths in `drop_params` are taken away. A target with
     `fallback_on` is used only after a failure of such a kind or status, one with `most_tokens` only for calls that ask for
-    no more. `drop_unsupported` allows a dialect to leave out what the vendor cannot express; the answer then names it.
+    no more. `tariffs` are the workspace's own prices. `drop_unsupported` allows a dialect to leave out what the vendor cannot express; the answer then names it.
     """
 
     path: str
@@ -210,6 +230,7 @@ class Target:
     fallback_on: frozenset[str | int] | None = None
     most_tokens: int | None = None
     name: str | None = None
+    tariffs: tuple[Tariff, ...] = ()
     limits: tuple[Limit, ...] = ()
     expires_at: float | None = None
 

@@ -19,6 +19,7 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet
 from redis.exceptions import RedisError
 
+from analytics import price_queries
 from keys import hashing, provider_options, vault
 from keys.auth import Caller
 from keys.limits import NANO, Limit, Period, Unit
@@ -55,6 +56,7 @@ def load(pepper: bytes, histories: Histories | None = None) -> Snapshot:
             hash_key=lambda raw: hashing.hash_key(raw, pepper),
             keys=dict(_keys(ApiKey.objects.filter(revoked_at=None))),
             virtual_keys=dict(_virtual_keys(VirtualKey.objects.all())),
+            tariffs=price_queries.tariffs(),
             **_configs(ConfigVersion.objects.all(), ConfigLabel.objects.all(), histories or {}),
         )
 
@@ -67,6 +69,7 @@ def load_workspace(workspace_id: str) -> Snapshot:
         default_workspace_id=workspace_id,
         hash_key=str,
         virtual_keys=dict(_virtual_keys(VirtualKey.objects.filter(workspace_id=workspace_id))),
+        tariffs=tariffs.by_workspace(workspace_id),
         **_configs(ConfigVersion.objects.filter(**in_workspace), ConfigLabel.objects.filter(**in_workspace), {}),
     )
 

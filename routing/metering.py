@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from analytics import media
 from analytics.estimate import estimate_usage
+from analytics.tariffs import names_of
 from keys.limits import to_nano
 from routing.call import Call, Endpoint, Target, Usage
 from routing.plan import Branch, Node
@@ -60,7 +62,7 @@ def _expected(call: Call, target: Target, prices: Prices) -> tuple[int, int | No
     answer = bound if isinstance(bound, int) and not isinstance(bound, bool) and bound > 0 else DEFAULT_ANSWER_TOKENS
     if call.endpoint == Endpoint.EMBEDDINGS:  # these answer with vectors, which are not billed
         answer = 0
-    usage = Usage(input_tokens=prompt, output_tokens=answer, estimated=True)
+    usage = Usage(input_tokens=prompt, output_tokens=answer, estimated=True, media=media.asked(call))
     cost = price(target, target.model or call.model, None, usage, prices, call.started_at_us)
     return prompt + answer, None if cost is None else to_nano(cost)
 
@@ -78,15 +80,17 @@ def bill(exchange: Exchange, prices: Prices) -> Bill:
     usage, answered = _usage(exchange), None
     if reply is not None:
         answered = reply.translator.model if reply.translator is not None else reply.model
+    if usage is not None:
+        usage = media.measured(usage, exchange.call, None if reply is None else reply.body)
     if target is None or usage is None:
         return Bill(Usage(), answered or "", None if target is None else Decimal(0), unpriced=False)
     cost = price(target, target.model or exchange.call.model, answered, usage, prices, exchange.call.started_at_us)
-    return Bill(usage, answered or "", cost, unpriced=cost is None and usage.prompt_tokens + usage.completion_tokens > 0)
+    return Bill(usage, answered or "", cost, unpriced=cost is None and usage.is_used)
 
 
 def together(parts: Sequence[Bill]) -> Bill:
     """One bill for all parts of an answer. Its cost is unknown where that of any part is."""
-    counts = [field.name for field in dataclasses.fields(Usage) if field.name != "estimated"]
+    counts = [field.name for field in dataclasses.fields(Usage) if field.name not in {"estimated", "media"}]
     usage = Usage(
         **{name: sum(getattr(part.usage, name) for part in parts) for name in counts},
         estimated=any(part.usage.estimated for part in parts),
@@ -115,11 +119,6 @@ def _usage(exchange: Exchange) -> Usage | None:
 
 
 def price(target: Target, asked: str, answered: str | None, usage: Usage, prices: Prices, at_us: int) -> Decimal | None:
-    """The cost in USD by the model asked for, or else by the more exact name that the provider answered with.
-
-    Where models have names of the user's own making, the answer's comes first: a caller could ask for a cheaper one.
-    """
-    provider = target.provider.price_id or target.provider.id
-    names = (answered, asked) if target.provider.own_names else (asked, answered)
-    costs = (prices.cost(provider, name, usage, at_us) for name in dict.fromkeys(names) if name)
-    return next((cost for cost in costs if cost is not None), None)
+    """The cost in USD, by the prices of the target's workspace."""
+    names = names_of(target.provider, asked, answered)
+    return prices.call_cost(target.provider, names, usage, at_us, target.tariffs)

@@ -295,6 +295,7 @@ class _Builder:
             fallback_on=frozenset(conditions["fallback_on"]) if "fallback_on" in conditions else None,
             most_tokens=conditions.get("max_tokens"),
             name=body.get("name"),
+            tariffs=self._snapshot.tariffs.get(self._caller.workspace_id, ()),
             limits=stored.limits if stored else (),
             expires_at=stored.expires_at if stored else None,
         )

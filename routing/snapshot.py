@@ -16,6 +16,7 @@ from keys.limits import Limit
 from routing.call import Json
 
 if TYPE_CHECKING:
+    from analytics.tariffs import Tariff
     from routing.plan import Plan
 
 # Resolved plans are remembered per snapshot; past this many the memory is emptied and fills anew.
@@ -62,6 +63,8 @@ class Snapshot:
     configs: Mapping[tuple[str, str], ConfigEntry] = field(default_factory=dict)
     labels: Mapping[tuple[str, str], int] = field(default_factory=dict)
     histories: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
+    # A workspace's own prices, the decisive ones first.
+    tariffs: Mapping[str, tuple[Tariff, ...]] = field(default_factory=dict)
     _plans: dict[object, Plan] = field(default_factory=dict)
 
     def find_key(self, raw: str) -> Caller | None:

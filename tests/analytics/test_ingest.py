@@ -49,6 +49,10 @@ def test_every_field_comes_back(make_record):
         response=b"data: x\n\n",
         response_is_stream=True,
         content_truncated=True,
+        span_id="child",
+        parent_span_id="parent",
+        span_name="look it up",
+        media=MediaRecord(images=2, size="512x512", quality="hd"),
     )
     assert ingest([records.encode(record)]).new == 1
     row = RequestLog.objects.get(id=record.id)
@@ -56,7 +60,10 @@ def test_every_field_comes_back(make_record):
     assert row.cost_usd == Decimal("0.0000001234")
     assert row.metadata == {"user": "zoë"}
     expected = {"path": "config", "provider": "openai", "model": "gpt-4o", "status": None, "duration_ms": 1.5, "error": "reset"}
+    expected["started_ms"] = 0.0
     assert row.attempts == [expected]
+    assert (row.span_id, row.parent_span_id, row.span_name) == ("child", "parent", "look it up")
+    assert row.media == {"images": 2, "size": "512x512", "quality": "hd", "seconds": "0", "characters": 0}
     skipped = {"started_at_us", "cost_usd", "metadata", "attempts", "request", "response", "response_is_stream"}
     for name in set(record.__struct_fields__) - skipped:
         value = getattr(row, name)
