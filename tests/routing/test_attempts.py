@@ -147,7 +147,7 @@ def exchange_of(root, *, stream=False):
 
 def gateway_over(upstream, limits=None):
     """As much of a gateway as an attempt needs; every call costs a millionth of a dollar."""
-    prices = SimpleNamespace(cost=lambda provider, model, usage, at_us: Decimal("0.000001"))
+    prices = SimpleNamespace(call_cost=lambda provider, names, usage, at_us, tariffs: Decimal("0.000001"))
     health = Health(Breakers(RedisPipe("redis://127.0.0.1:1")), prices)
     return SimpleNamespace(upstream=upstream, limits=limits or LimitBook(), prices=prices, health=health, pools=Pools())
 
