@@ -10,7 +10,9 @@ import redis
 from django.conf import settings
 from kombu.exceptions import KombuError
 
+from analytics import backlog
 from analytics.shipper import CourierError
+from analytics.spool import SpoolState
 from gateway_project.celery import app
 
 TASK = "analytics.tasks.ingest"
@@ -60,6 +62,11 @@ class CeleryCourier:
             # Declared once more and not passively: kombu looks for a passive one without the key prefix, and never finds it.
             declared = app.amqp.queues[app.conf.task_default_queue].bind(self._channel).queue_declare()
         return int(declared.message_count)
+
+    def announce(self, process: str, state: SpoolState) -> None:
+        """Tells everybody how full this process's spool is."""
+        with self._errors():
+            backlog.announce(self._redis, process, state)
 
     def close(self) -> None:
         self._disconnect()

@@ -13,6 +13,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
+from analytics.alerts import models as alerts  # noqa: F401 - found by Django through this module
+
 
 class RequestLog(models.Model):
     """One finished or failed call: the columns of analytics.record.Record, without the bodies.

@@ -24,7 +24,7 @@ from analytics.ids import uuid7
 from analytics.stretches import SegmentGoneError, next_stretch, read, set_aside
 
 if TYPE_CHECKING:
-    from analytics.spool import Segment, Spool
+    from analytics.spool import Segment, Spool, SpoolState
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class Courier(Protocol):
     def publish(self, batch_id: str, payload: str) -> None: ...
     def confirmed(self, batch_ids: list[str]) -> set[str]: ...
     def backlog(self) -> int: ...
+    def announce(self, process: str, state: SpoolState) -> None: ...
     def close(self) -> None: ...
 
 
@@ -109,6 +110,7 @@ class Shipper:
         self._retry_at = 0.0
         self._heard_at = time.monotonic()
         self._next_patrol = 0.0
+        self._is_told = False
 
     def start(self) -> None:
         self._thread.start()
@@ -163,6 +165,7 @@ class Shipper:
         self._patrol()
         if time.monotonic() < self._retry_at:
             return
+        self._tell(courier)
         self._confirm(courier)
         self._resend(courier)
         for segment in self._segments():
@@ -171,6 +174,12 @@ class Shipper:
             logger.warning("log records are shipped again")
             self._error, self._back_off_s = None, 0.0
         self._clean()
+
+    def _tell(self, courier: Courier) -> None:
+        """After each patrol everybody may know how full the spool is: alerts read it."""
+        if not self._is_told:
+            courier.announce(self._spool.directory.name, self._spool.state())
+            self._is_told = True
 
     def _ship(self, segment: Segment, courier: Courier) -> None:
         """Sends what is new in a segment, as long as the window has room."""
@@ -237,6 +246,7 @@ class Shipper:
         self._spool.measure()
         self._spool.roll(SEGMENT_AGE_S)
         self._orphans.adopt()
+        self._is_told = False
 
     def _clean(self) -> None:
         for segment in [segment for segment in self._spool.segments if segment.finished]:

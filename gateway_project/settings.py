@@ -7,6 +7,7 @@ from pathlib import Path
 import dj_database_url
 from django.utils.translation import gettext_lazy as _
 
+from analytics.alerts import schemes as alert_schemes
 from gateway_project import logs
 from gateway_project.embedded.paths import Paths
 from gateway_project.env import EnvError, env_bool, env_choice, env_int, env_list, env_str
@@ -60,6 +61,9 @@ SPOOL_MAX_BYTES = env_int("GATEHOUSE_SPOOL_MAX_BYTES", 1024**3, minimum=1024**2)
 # What happens to calls with limits while Redis does not answer: "open" lets them pass, "closed" refuses them.
 LIMITS_FAIL = env_choice("GATEHOUSE_LIMITS_FAIL", "open", ("open", "closed"))
 
+# Addresses that alerts may be sent to, by the scheme of their URL; see analytics/alerts/channels.py.
+ALERT_SCHEMES = frozenset(scheme.lower() for scheme in env_list("GATEHOUSE_ALERT_SCHEMES", alert_schemes.DEFAULT))
+
 # --- Postgres and Redis ----------------------------------------------------------------------------------------------
 
 EMBEDDED_POSTGRES = env_str("DATABASE_URL") is None
@@ -94,12 +98,15 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_connect_timeout": 5,
     "global_keyprefix": "gatehouse:celery:",
 }
+CELERY_IMPORTS = ("analytics.alerts.tasks",)
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "pulse": {"task": "gateway_project.pulse", "schedule": 10.0, "options": {"expires": 10}},
     # Both do nothing when there is nothing to do, so they run often: a machine may be off at any given hour.
     "create_partitions": {"task": "analytics.tasks.create_partitions", "schedule": 3600.0, "options": {"expires": 3600}},
+    "evaluate_alerts": {"task": "analytics.alerts.evaluate", "schedule": 30.0, "options": {"expires": 30}},
+    "drop_old_alerts": {"task": "analytics.alerts.drop_old_history", "schedule": 3600.0, "options": {"expires": 3600}},
     "drop_old_logs": {"task": "analytics.tasks.drop_old_logs", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

@@ -20,7 +20,7 @@ def _crud(*areas: str) -> frozenset[str]:
 
 
 API_KEY_AREAS = {"service": "workspace_service_api_keys", "user": "workspace_user_api_keys"}
-_RESOURCES = _crud("configs", "virtual_keys")
+_RESOURCES = _crud("configs", "virtual_keys", "alerts")
 _ADMINISTRATION = _crud(*API_KEY_AREAS.values(), "workspace_users") | {
     "workspaces.read",
     "workspaces.update",
@@ -48,7 +48,7 @@ DEFAULT_SCOPES = ("completions.write",)
 
 _VIEWER = frozenset({"logs.list", "logs.view", "analytics.view", "workspaces.read"}) | {
     f"{area}.{verb}"
-    for area in ("configs", "virtual_keys", *API_KEY_AREAS.values(), "workspace_users")
+    for area in ("configs", "virtual_keys", "alerts", *API_KEY_AREAS.values(), "workspace_users")
     for verb in ("list", "read")
 }
 _ROLES: dict[str, frozenset[str]] = {

@@ -71,6 +71,7 @@ ONLY_IMPORTERS = {
     "uvicorn": {"gateway_project/server.py"},
     "yaml": {"routing/configs/document.py"},
     "re2": {"routing/configs/patterns.py"},
+    "apprise": {"analytics/alerts/sender.py"},
     "genai_prices": {"analytics/prices.py"},
     "jwt": {"routing/providers/google/tokens.py"},
     "cryptography": {

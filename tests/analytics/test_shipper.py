@@ -43,6 +43,10 @@ class Desk:
         self._answer()
         return self.waiting
 
+    def announce(self, process: str, state: SpoolState) -> None:
+        self._answer()
+        self.told = (process, state)
+
     def close(self) -> None:
         self.closed = True
 
