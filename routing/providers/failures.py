@@ -9,6 +9,7 @@ import orjson
 
 from routing.call import Target
 from routing.errors import ProviderError, UpstreamInvalid
+from routing.providers import reading
 
 # Longer texts are HTML pages, stack traces or an echo of the prompt: enough to know the cause, not more.
 MAX_MESSAGE_CHARS = 1000
@@ -106,7 +107,7 @@ def _status(words: _Words) -> int:
 
 def _read(body: bytes) -> _Words | None:
     try:
-        return _words(orjson.loads(body))
+        return _words(reading.loads(body))
     except orjson.JSONDecodeError:
         return None
 

@@ -9,7 +9,7 @@ import orjson
 
 from routing.call import Answer, Call, Json, Target, Usage
 from routing.errors import InvalidRequest
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.chunks import created
 from routing.providers.wishes import Wishes
 
@@ -64,7 +64,7 @@ def answer(call: Call, target: Target, pictures: Sequence[object], body: bytes) 
 def parsed(target: Target, body: bytes) -> Json:
     """The JSON object that came. Raises `UpstreamInvalid`."""
     try:
-        found = orjson.loads(body)
+        found = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     if not isinstance(found, dict):

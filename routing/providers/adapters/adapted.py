@@ -10,7 +10,7 @@ import orjson
 from routing import sse
 from routing.call import Answer, Call, Endpoint, Json, Target, UpstreamRequest, Usage
 from routing.errors import GatewayError, ProviderError, Unsupported
-from routing.providers import failures, outgoing
+from routing.providers import failures, outgoing, reading
 from routing.providers.adapters.blocks import Block, Said, read_chunk, read_completion
 from routing.providers.base import Dialect, StreamTranslator
 from routing.providers.wishes import Wishes
@@ -62,7 +62,7 @@ class Adapted:
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
         """The provider's answer in the caller's words."""
         answer = self.inner.reply(self._chat(call, target), _plain(target), body)
-        said = read_completion(orjson.loads(answer.body), target, answer.model or target.model or call.model)
+        said = read_completion(_parsed(answer.body, target), target, answer.model or target.model or call.model)
         return Answer(self.adapter.whole(said, call, target, answer.usage), answer.usage, answer.model)
 
     def stream(self, call: Call, target: Target) -> AdaptedStream:
@@ -84,6 +84,14 @@ def _plain(target: Target) -> Target:
     """The target as the inner dialect sees it: overrides are in the body already, and nothing that only the caller's API can
     show, such as thinking, is held back from the chat. `drop_params` stay, for fields that only the chat has."""
     return replace(target, override_params={}, default_params={}, strict=False)
+
+
+def _parsed(data: bytes, target: Target) -> Any:
+    """What the inner dialect wrote. Bytes that it passed through may be what nobody can write again."""
+    try:
+        return reading.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise failures.invalid(target, f"the answer cannot be translated: {error.msg}", data) from None
 
 
 class AdaptedStream:
@@ -157,7 +165,7 @@ class AdaptedStream:
     def _read(self, event: sse.Event) -> bytes:
         if event.data.strip() == b"[DONE]":
             return self._finished()
-        chunk = read_chunk(orjson.loads(event.data))
+        chunk = read_chunk(_parsed(event.data, self._target))
         if chunk is None:
             return b""
         head = b""

@@ -85,37 +85,38 @@ _REASONS: dict[str, Finish] = {
 
 def read_completion(parsed: Json, target: Target, model: str) -> Said:
     """The first choice of a chat completion. Raises `UpstreamInvalid` where there is none."""
-    choices = parsed["choices"]
-    choice = choices[0] if choices else None
+    choice = next(iter(_list(parsed, "choices")), None)
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise failures.invalid(target, "the answer has no message", orjson.dumps(parsed))
     blocks = _thinking(message) + _texts(message)
-    for place, call in enumerate(message.get("tool_calls") or []):
+    for place, call in enumerate(_list(message, "tool_calls")):
         piece = _call(call, place)
         piece.id = piece.id or f"call_{place}_{parsed.get('id')}"
         blocks.append(piece)
     return Said(_text(parsed.get("id")) or None, model, blocks, _text(choice.get("finish_reason")) or None)
 
 
-def read_chunk(parsed: Json) -> Chunk | None:
+def read_chunk(parsed: Any) -> Chunk | None:
     """The first choice of a chunk; None for one without a choice, such as the one with usage only."""
-    choices = parsed.get("choices")
-    choice = next((one for one in choices or [] if isinstance(one, dict) and not one.get("index")), None)
+    if not isinstance(parsed, dict):
+        return None
+    choice = next((one for one in _list(parsed, "choices") if isinstance(one, dict) and not one.get("index")), None)
     if choice is None:
         return None
     delta = choice.get("delta")
     pieces: list[Block] = []
     if isinstance(delta, dict):
         pieces = _thinking_pieces(delta) + _texts(delta)
-        pieces += [_call(call, place) for place, call in enumerate(delta.get("tool_calls") or [])]
+        pieces += [_call(call, place) for place, call in enumerate(_list(delta, "tool_calls"))]
     return Chunk(
         _text(parsed.get("id")) or None, _text(parsed.get("model")) or None, pieces, _text(choice.get("finish_reason")) or None
     )
 
 
 def _texts(message: Json) -> list[Block]:
-    found = [Block("text", text=_text(message.get("content"))), Block("refusal", text=_text(message.get("refusal")))]
+    said, refused = _content(message.get("content")), _text(message.get("refusal"))
+    found = [Block("text", text=said), Block("refusal", text=refused)]
     return [block for block in found if block.text]
 
 
@@ -157,8 +158,24 @@ def _call(call: Any, place: int) -> Block:
     text = orjson.dumps(arguments).decode() if isinstance(arguments, dict) else _text(arguments)
     index = call.get("index")
     return Block(
-        "tool", text=text, id=_text(call.get("id")), name=_text(function.get("name")), place=place if index is None else index
+        "tool",
+        text=text,
+        id=_text(call.get("id")),
+        name=_text(function.get("name")),
+        place=index if isinstance(index, int) else place,
     )
+
+
+def _list(holder: Json, name: str) -> list[Any]:
+    value = holder.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _content(value: Any) -> str:
+    """The text of a message; some servers write it as a list of parts."""
+    if not isinstance(value, list):
+        return _text(value)
+    return "".join(_text(part.get("text")) for part in value if isinstance(part, dict))
 
 
 def _text(value: Any) -> str:

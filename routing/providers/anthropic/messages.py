@@ -16,6 +16,7 @@ import orjson
 
 from routing.call import Json
 from routing.errors import InvalidRequest, Unsupported
+from routing.providers import reading
 
 # The vendor's own kinds of content, which pass as they are: callers send back what a non-strict answer gave them.
 _NATIVE = frozenset(
@@ -102,7 +103,7 @@ def _tool_use(call: Any, path: str, label: str) -> Json:
         raise Unsupported(f"{label} has only calls of functions.", param=path)
     arguments = function.get("arguments")
     try:
-        parsed = arguments if isinstance(arguments, dict) else orjson.loads(arguments or "{}")
+        parsed = arguments if isinstance(arguments, dict) else reading.loads(arguments or "{}")
     except (orjson.JSONDecodeError, TypeError):
         parsed = None
     if not isinstance(parsed, dict):
@@ -155,7 +156,7 @@ def _part(part: Any, path: str, label: str) -> Json:
         return _carry(part, _from_url(address, f"{path}.image_url.url"))
     if kind == "file":
         return _carry(part, _file(part.get("file"), f"{path}.file"))
-    if kind in _NATIVE:
+    if isinstance(kind, str) and kind in _NATIVE:
         return part
     raise Unsupported(f"{label} cannot read a content part of type {kind!r}.", param=f"{path}.type")
 

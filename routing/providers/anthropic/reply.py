@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from routing.call import MOST_TOKENS, Answer, Call, Json, Target, Usage
-from routing.providers import failures
+from routing.providers import failures, reading
 
 _FINISH = {
     "end_turn": "stop",
@@ -27,7 +27,7 @@ _FINISH = {
 def completion(call: Call, target: Target, body: bytes) -> Answer:
     """Raises `UpstreamInvalid` where the body is no message."""
     try:
-        message = orjson.loads(body)
+        message = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     if not isinstance(message, dict) or not isinstance(message.get("content"), list):

@@ -11,7 +11,7 @@ import orjson
 
 from routing import sse
 from routing.call import Call, Json, Target, Usage
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.anthropic.reply import created, finish_reason, read_usage, shown_usage
 
 
@@ -35,7 +35,7 @@ class ChunkStream:
         self._shows_usage = _asks_for_usage(call, target)
         self._prefix = b""
         # From the vendor's index of a block to OpenAI's index of a tool call.
-        self._tools: dict[Any, int] = {}
+        self._tools: dict[int | None, int] = {}
 
     def feed(self, data: bytes) -> bytes:
         if self.done:
@@ -50,7 +50,7 @@ class ChunkStream:
         if self.done:
             return b""
         try:
-            data = orjson.loads(event.data)
+            data = reading.loads(event.data)
         except orjson.JSONDecodeError:
             data = None
         if not isinstance(data, dict):
@@ -84,7 +84,7 @@ class ChunkStream:
         if not isinstance(block, dict):
             return b""
         if block.get("type") == "tool_use":
-            place = self._tools[data.get("index")] = len(self._tools)
+            place = self._tools[_place(data)] = len(self._tools)
             # The input comes in deltas; servers that only speak like the vendor give it here, whole.
             arguments = orjson.dumps(block["input"]).decode() if block.get("input") else ""
             function = {"name": block.get("name"), "arguments": arguments}
@@ -93,7 +93,7 @@ class ChunkStream:
             )
         delta: Json = {"content": block["text"]} if block.get("text") else {}
         if not self._target.strict:
-            delta["content_blocks"] = [_piece(data.get("index"), block)]
+            delta["content_blocks"] = [_piece(_place(data), block)]
         return self._write(delta) if delta else b""
 
     def _block_delta(self, data: Json) -> bytes:
@@ -101,7 +101,7 @@ class ChunkStream:
         if not isinstance(piece, dict):
             return b""
         self.deltas += 1
-        kind, index = piece.get("type"), data.get("index")
+        kind, index = piece.get("type"), _place(data)
         if kind == "input_json_delta":
             place = self._tools.get(index)
             # The input of the vendor's own tools, which run on its side, is no call for the caller to make.
@@ -139,6 +139,12 @@ class ChunkStream:
                 b'}],"usage":null}\n\n' if self._shows_usage else b"}]}\n\n",
             )
         )
+
+
+def _place(data: Json) -> int | None:
+    """The vendor's index of a block."""
+    index = data.get("index")
+    return index if isinstance(index, int) else None
 
 
 _STEPS = {

@@ -8,7 +8,7 @@ import orjson
 
 from routing.call import Json, Target
 from routing.errors import ProviderError
-from routing.providers import failures
+from routing.providers import failures, reading
 
 # Codes and the findings of each filter; what else may stand there is not known to be free of the prompt.
 _KEPT = ("code", "content_filter_result", "content_filter_results")
@@ -33,7 +33,7 @@ class FilteredError(ProviderError):
 def with_findings(error: ProviderError, target: Target, body: bytes) -> ProviderError:
     """The same error, with the findings that `body` holds, unless there is a credential in them."""
     try:
-        parsed: Any = orjson.loads(body)
+        parsed: Any = reading.loads(body)
     except orjson.JSONDecodeError:
         return error
     inner = parsed.get("error") if isinstance(parsed, dict) else None

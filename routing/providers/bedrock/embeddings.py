@@ -8,7 +8,7 @@ import orjson
 
 from routing.call import MOST_TOKENS, Answer, Call, Json, Target
 from routing.errors import InvalidRequest
-from routing.providers import embedded, failures
+from routing.providers import embedded, failures, reading
 from routing.providers.bedrock.names import family, plain_name
 from routing.providers.cohere import embeddings as cohere
 from routing.providers.wishes import WISHES, Wishes
@@ -41,7 +41,7 @@ def translated(body: Json, model: str, wishes: Wishes) -> Json:
 def answer(call: Call, target: Target, body: bytes) -> Answer:
     """OpenAI's list of embeddings. Raises `UpstreamInvalid` where the body holds none."""
     try:
-        parsed: Any = orjson.loads(body)
+        parsed: Any = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     if not isinstance(parsed, dict):

@@ -8,7 +8,7 @@ import orjson
 
 from routing.call import Target
 from routing.errors import ProviderError
-from routing.providers import failures
+from routing.providers import failures, reading
 
 # The statuses of the exceptions that may come inside a stream whose own status was 200 (from the API's model).
 _STATUS = {
@@ -36,7 +36,7 @@ def of_exception(target: Target, name: str, body: bytes) -> ProviderError:
 def _readable(body: bytes, name: str) -> bytes:
     """The body in a shape that `failures` reads; one that is none of AWS's stays as it is."""
     try:
-        data: Any = orjson.loads(body)
+        data: Any = reading.loads(body)
     except orjson.JSONDecodeError:
         data = None
     message = (data.get("message") or data.get("Message")) if isinstance(data, dict) else None

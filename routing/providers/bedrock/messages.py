@@ -15,6 +15,7 @@ import orjson
 
 from routing.call import Json
 from routing.errors import InvalidRequest, Unsupported
+from routing.providers import reading
 from routing.providers.bedrock.media import Media
 
 _SIDES = {"user": "user", "tool": "user", "assistant": "assistant"}
@@ -145,7 +146,7 @@ class _Reader:
             raise Unsupported(f"{self._label} has only calls of functions.", param=path)
         arguments = function.get("arguments")
         try:
-            parsed = arguments if isinstance(arguments, dict) else orjson.loads(arguments or "{}")
+            parsed = arguments if isinstance(arguments, dict) else reading.loads(arguments or "{}")
         except (orjson.JSONDecodeError, TypeError):
             parsed = None
         if not isinstance(parsed, dict):

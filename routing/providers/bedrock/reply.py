@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from routing.call import MOST_TOKENS, Answer, Call, Json, Target, Usage
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.chunks import created, shown_usage, tool_call
 
 _FINISH = {
@@ -32,7 +32,7 @@ SERVER_TOOL = "server_tool_use"
 def completion(call: Call, target: Target, body: bytes) -> Answer:
     """Raises `UpstreamInvalid` where the body is no answer of Converse's."""
     try:
-        answer = orjson.loads(body)
+        answer = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     output = answer.get("output") if isinstance(answer, dict) else None

@@ -6,7 +6,7 @@ import orjson
 
 from routing.call import Call, Json, Target, Usage
 from routing.errors import ProviderError, UpstreamInvalid
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.bedrock.errors import of_exception
 from routing.providers.bedrock.frames import FrameDecoder, Message
 from routing.providers.bedrock.reply import SERVER_TOOL, answer_id, asked_model, finish_reason, read_usage
@@ -50,7 +50,7 @@ class ChunkStream:
         if step is None:  # an event that a later version of the API adds
             return b""
         try:
-            data = orjson.loads(message.payload)
+            data = reading.loads(message.payload)
         except orjson.JSONDecodeError:
             data = None
         if not isinstance(data, dict):

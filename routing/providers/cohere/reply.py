@@ -12,7 +12,7 @@ import orjson
 
 from routing.call import MOST_TOKENS, Answer, Call, Json, Target, Usage
 from routing.errors import InvalidRequest
-from routing.providers import embedded, failures, outgoing
+from routing.providers import embedded, failures, outgoing, reading
 from routing.providers.chunks import created, shown_usage, tool_call
 from routing.providers.cohere.embeddings import vectors_in
 
@@ -30,7 +30,7 @@ _FINISH = {
 def parsed(target: Target, body: bytes) -> Json:
     """The body as an object. Raises `UpstreamInvalid`."""
     try:
-        answer: Any = orjson.loads(body)
+        answer: Any = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     if not isinstance(answer, dict):

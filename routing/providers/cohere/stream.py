@@ -6,7 +6,7 @@ import orjson
 
 from routing import sse
 from routing.call import Call, Json, Target, Usage
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.chunks import END, ChunkWriter
 from routing.providers.cohere.reply import finish_reason, usages
 
@@ -45,7 +45,7 @@ class ChunkStream:
         if self.done or event.data.strip() == b"[DONE]":
             return b""
         try:
-            data = orjson.loads(event.data)
+            data = reading.loads(event.data)
         except orjson.JSONDecodeError:
             data = None
         if not isinstance(data, dict):

@@ -13,7 +13,7 @@ import orjson
 from analytics.estimate import estimate_usage
 from routing.call import MOST_TOKENS, Answer, Call, Json, Target, Usage
 from routing.errors import InvalidRequest
-from routing.providers import failures, outgoing
+from routing.providers import failures, outgoing, reading
 from routing.providers.vectors import embedding_list
 from routing.providers.wishes import Wishes
 
@@ -50,7 +50,7 @@ def prediction(body: Json, wishes: Wishes) -> Json:
 def vectors(call: Call, target: Target, body: bytes) -> Answer:
     """The answer in OpenAI's words, its vectors packed as the caller asked. Raises `UpstreamInvalid` where there are none."""
     try:
-        data = orjson.loads(body)
+        data = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     found = _found(data) if isinstance(data, dict) else None

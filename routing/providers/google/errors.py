@@ -12,7 +12,7 @@ import orjson
 
 from routing.call import Target
 from routing.errors import ProviderError
-from routing.providers import failures
+from routing.providers import failures, reading
 
 
 def openai_words(data: Any) -> Any:
@@ -29,5 +29,5 @@ def provider_error(target: Target, status: int, body: bytes) -> ProviderError:
     """The error for an answer with an error status, which is kept."""
     # What is not JSON, a page of a proxy on the way, say, is read as the text that it is.
     with contextlib.suppress(orjson.JSONDecodeError):
-        body = orjson.dumps(openai_words(orjson.loads(body)))
+        body = orjson.dumps(openai_words(reading.loads(body)))
     return failures.provider_error(target, status, body)

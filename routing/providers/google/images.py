@@ -11,7 +11,7 @@ import orjson
 
 from routing.call import Answer, Call, Json, Target
 from routing.errors import InvalidRequest
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.wishes import Wishes
 
 _RATIOS = {
@@ -73,7 +73,7 @@ def images(call: Call, target: Target, body: bytes) -> Answer:
     """The answer in OpenAI's words. Raises `UpstreamInvalid` where it holds no image, and
     `ProviderError` with the reason where the vendor held all of them back."""
     try:
-        data = orjson.loads(body)
+        data = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     listed = data.get("predictions") if isinstance(data, dict) else None

@@ -17,6 +17,7 @@ import orjson
 
 from routing.call import Json
 from routing.errors import InvalidRequest
+from routing.providers import reading
 from routing.providers.google import parts
 from routing.providers.wishes import Wishes
 
@@ -100,7 +101,7 @@ class _Conversation:
             raise InvalidRequest(f"{path} must be a call of a function with a name.", param=path)
         arguments = function.get("arguments")
         try:
-            parsed = arguments if isinstance(arguments, dict) else orjson.loads(arguments or "{}")
+            parsed = arguments if isinstance(arguments, dict) else reading.loads(arguments or "{}")
         except (orjson.JSONDecodeError, TypeError):
             parsed = None
         if not isinstance(parsed, dict):

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from routing.call import MOST_TOKENS, Answer, Call, Json, Target, Usage
-from routing.providers import failures
+from routing.providers import failures, reading
 
 _FINISH = {
     "MAX_TOKENS": "length",
@@ -47,7 +47,7 @@ class Said:
 def completion(call: Call, target: Target, body: bytes) -> Answer:
     """Raises `UpstreamInvalid` where the body is no answer of the vendor's."""
     try:
-        data = orjson.loads(body)
+        data = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     if isinstance(data, list) and len(data) == 1:

@@ -12,7 +12,7 @@ import orjson
 
 from routing import sse
 from routing.call import Call, Json, Target, Usage
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.google import reply
 from routing.providers.google.errors import openai_words
 
@@ -75,7 +75,7 @@ class ChunkStream:
         if self.done:
             return b""
         try:
-            data = orjson.loads(event.data)
+            data = reading.loads(event.data)
         except orjson.JSONDecodeError:
             data = None
         if isinstance(data, list) and len(data) == 1:

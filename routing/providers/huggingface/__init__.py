@@ -12,7 +12,7 @@ import orjson
 from analytics.estimate import estimate_usage
 from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest
 from routing.errors import InvalidRequest, ProviderError, Unsupported
-from routing.providers import failures, outgoing
+from routing.providers import failures, outgoing, reading
 from routing.providers.base import StreamTranslator
 from routing.providers.model_path import model_path
 from routing.providers.openai import OpenAIDialect
@@ -80,7 +80,7 @@ def _feature(call: Call, target: Target) -> UpstreamRequest:
 
 def _vectors(call: Call, target: Target, body: bytes) -> Answer:
     try:
-        found = orjson.loads(body)
+        found = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     if not are_vectors(found):

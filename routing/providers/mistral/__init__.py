@@ -80,14 +80,14 @@ class MistralDialect:
         """The vendor's answer in OpenAI's words. Raises `UpstreamInvalid` where it is none."""
         answer = _INNER.reply(call, target, body)
         if call.endpoint == Endpoint.CHAT:
-            return replace(answer, body=plain(answer.body))
+            return replace(answer, body=plain(answer.body, target))
         if call.endpoint == Endpoint.COMPLETIONS:
-            return replace(answer, body=as_text(answer.body))
+            return replace(answer, body=as_text(answer.body, target))
         return answer
 
     def stream(self, call: Call, target: Target) -> ChunkStream:
         """A reader of the vendor's events, which writes anew those that differ from OpenAI's."""
-        return ChunkStream(_INNER.stream(call, target), as_texts=call.endpoint == Endpoint.COMPLETIONS)
+        return ChunkStream(_INNER.stream(call, target), target, as_texts=call.endpoint == Endpoint.COMPLETIONS)
 
     def error(self, target: Target, status: int, body: bytes) -> ProviderError:
         """The vendor's error with its status kept."""

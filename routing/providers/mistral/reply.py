@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 
 from routing import sse
-from routing.call import Json, Usage
+from routing.call import Json, Target, Usage
+from routing.providers import failures, reading
 from routing.providers.base import StreamTranslator
 
 _FINISH = {"model_length": "length", "error": "stop"}
@@ -16,33 +17,34 @@ _FINISH = {"model_length": "length", "error": "stop"}
 _DIFFERS = re.compile(rb'"content"\s*:\s*\[|"finish_reason"\s*:\s*"(?:model_length|error)"')
 
 
-def plain(body: bytes) -> bytes:
+def plain(body: bytes, target: Target) -> bytes:
     """A chat completion, the same bytes where nothing differs."""
     if not _DIFFERS.search(body):
         return body
-    parsed = orjson.loads(body)
-    for choice in parsed["choices"]:
+    parsed = _parsed(body, target)
+    for choice in _choices(parsed):
         _plain_choice(choice, "message")
     return orjson.dumps(parsed)
 
 
-def as_text(body: bytes) -> bytes:
+def as_text(body: bytes, target: Target) -> bytes:
     """What filled in the middle, as a text completion."""
-    parsed = orjson.loads(plain(body))
-    choices = [_text_choice(choice, "message") for choice in parsed["choices"]]
+    parsed = _parsed(plain(body, target), target)
+    choices = [_text_choice(choice, "message") for choice in _choices(parsed)]
     return orjson.dumps({**parsed, "object": "text_completion", "choices": choices})
 
 
 class ChunkStream:
     """See `StreamTranslator`. Behind `inner`, which reads; `as_texts` writes the chunks of a text completion."""
 
-    def __init__(self, inner: StreamTranslator, *, as_texts: bool) -> None:
+    def __init__(self, inner: StreamTranslator, target: Target, *, as_texts: bool) -> None:
         self.usage: Usage | None = None
         self.model: str | None = None
         self.done = False
         self.deltas = 0
         self.ends_with_body = False
         self._inner = inner
+        self._target = target
         self._as_texts = as_texts
 
     def feed(self, data: bytes) -> bytes:
@@ -59,17 +61,33 @@ class ChunkStream:
         event = sse.parse(block)
         if event is None or not event.data.startswith(b"{"):
             return block
-        chunk = orjson.loads(event.data)
-        for choice in chunk.get("choices") or []:
+        chunk = _parsed(event.data, self._target)
+        for choice in _choices(chunk):
             _plain_choice(choice, "delta")
         if self._as_texts:
-            choices = [_text_choice(choice, "delta") for choice in chunk.get("choices") or []]
+            choices = [_text_choice(choice, "delta") for choice in _choices(chunk)]
             chunk = {**chunk, "object": "text_completion", "choices": choices}
         return sse.encode(orjson.dumps(chunk))
 
 
-def _plain_choice(choice: Any, key: str) -> None:
-    message = choice.get(key) if isinstance(choice, dict) else None
+def _parsed(body: bytes, target: Target) -> Json:
+    """What is to be written anew. Raises `UpstreamInvalid` for what cannot be."""
+    try:
+        parsed = reading.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise failures.invalid(target, f"the answer cannot be translated: {error.msg}", body) from None
+    if not isinstance(parsed, dict):
+        raise failures.invalid(target, "the answer is not a JSON object", body)
+    return parsed
+
+
+def _choices(parsed: Json) -> list[Json]:
+    found = parsed.get("choices")
+    return [choice for choice in found if isinstance(choice, dict)] if isinstance(found, list) else []
+
+
+def _plain_choice(choice: Json, key: str) -> None:
+    message = choice.get(key)
     if not isinstance(message, dict):
         return
     reason = choice.get("finish_reason")
@@ -93,6 +111,6 @@ def _texts(chunks: Any, kind: str) -> list[str]:
 
 
 def _text_choice(choice: Json, key: str) -> Json:
-    message = choice.get(key) or {}
-    text = message.get("content") or ""
+    message = choice.get(key)
+    text = message.get("content") or "" if isinstance(message, dict) else ""
     return {"index": choice.get("index", 0), "text": text, "logprobs": None, "finish_reason": choice.get("finish_reason")}

@@ -8,7 +8,7 @@ import orjson
 
 from routing.call import Answer, Call, Target, UpstreamRequest, Usage
 from routing.errors import InvalidRequest, ProviderError, Unsupported
-from routing.providers import failures, outgoing
+from routing.providers import failures, outgoing, reading
 from routing.providers.openai.usage import read_usage
 from routing.providers.vectors import are_vectors, embedding_list
 
@@ -35,7 +35,7 @@ class NomicDialect:
     def reply(self, call: Call, target: Target, body: bytes) -> Answer:
         """The vectors as OpenAI's list. Raises `UpstreamInvalid` where there are none."""
         try:
-            found = orjson.loads(body)
+            found = reading.loads(body)
         except orjson.JSONDecodeError:
             raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
         vectors = found.get("embeddings") if isinstance(found, dict) else None

@@ -8,6 +8,7 @@ import orjson
 
 from routing.call import Json
 from routing.errors import InvalidRequest
+from routing.providers import reading
 from routing.providers.wishes import Wishes
 
 _ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
@@ -32,7 +33,9 @@ def translated(messages: Any, wishes: Wishes) -> list[Json]:
             said |= _assistant(message, path, names, wishes)
         elif role == "tool":
             call_id = message.get("tool_call_id")
-            said |= {"tool_call_id": call_id} | ({"tool_name": names[call_id]} if call_id in names else {})
+            said |= {"tool_call_id": call_id} | (
+                {"tool_name": names[call_id]} if isinstance(call_id, str) and call_id in names else {}
+            )
         out.append(said)
     return out
 
@@ -91,7 +94,7 @@ def _call(call: Any, path: str, names: dict[Any, Any]) -> Json:
         raise InvalidRequest(f"{path}.function must be an object.", param=f"{path}.function")
     arguments = function.get("arguments")
     try:
-        parsed = arguments if isinstance(arguments, dict) else orjson.loads(arguments or "{}")
+        parsed = arguments if isinstance(arguments, dict) else reading.loads(arguments or "{}")
     except (orjson.JSONDecodeError, TypeError):
         parsed = None
     if not isinstance(parsed, dict):

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from routing.call import MOST_TOKENS, Answer, Call, Json, Target, Usage
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.chunks import created, shown_usage, tool_call
 
 
@@ -17,7 +17,9 @@ def completion(call: Call, target: Target, body: bytes) -> Answer:
     said = answer.get("message")
     if not isinstance(said, dict):
         raise failures.invalid(target, "the answer has no message", body)
-    calls = [given for place, one in enumerate(said.get("tool_calls") or []) if (given := called(one, call, place)) is not None]
+    listed = said.get("tool_calls")
+    given = (called(one, call, place) for place, one in enumerate(listed if isinstance(listed, list) else []))
+    calls = [one for one in given if one is not None]
     content = said.get("content") or ""
     message: Json = {"role": "assistant", "content": content if content or not calls else None, "refusal": None}
     if said.get("thinking"):
@@ -48,7 +50,7 @@ def completion(call: Call, target: Target, body: bytes) -> Answer:
 def parsed(target: Target, body: bytes) -> Json:
     """The JSON object of a body. Raises `UpstreamInvalid` where it is none, or an error."""
     try:
-        answer = orjson.loads(body)
+        answer = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     if not isinstance(answer, dict):

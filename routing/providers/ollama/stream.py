@@ -10,7 +10,7 @@ import orjson
 from routing import sse
 from routing.call import Call, Json, Target, Usage
 from routing.errors import UpstreamInvalid
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.chunks import END, ChunkWriter, shown_usage
 from routing.providers.ollama.reply import answer_id, called, finish_reason, read_usage
 
@@ -50,14 +50,14 @@ class LineStream:
         """An error in place of the stream may come without the end of its line."""
         if self._writer is None and self._tail.startswith(b'{"error"') and self._tail.endswith(b"}"):
             with contextlib.suppress(orjson.JSONDecodeError):
-                orjson.loads(self._tail)
+                reading.loads(self._tail)
                 raise failures.invalid(self._target, "the answer is an error", bytes(self._tail))
 
     def _line(self, line: bytes) -> bytes:
         if self.done:
             return b""
         try:
-            data = orjson.loads(line)
+            data = reading.loads(line)
         except orjson.JSONDecodeError:
             data = None
         if not isinstance(data, dict):
@@ -82,7 +82,8 @@ class LineStream:
                 out += self._delta(writer, {"reasoning_content": message["thinking"]})
             if message.get("content"):
                 out += self._delta(writer, {"content": message["content"]})
-            for one in message.get("tool_calls") or []:
+            calls = message.get("tool_calls")
+            for one in calls if isinstance(calls, list) else []:
                 if (given := called(one, self._call, self._calls)) is not None:
                     out += self._delta(writer, {"tool_calls": [{"index": self._calls, **given}]})
                     self._calls += 1

@@ -38,11 +38,16 @@ def complaint(call: Call, parsed: Any) -> str | None:
     if not isinstance(parsed, dict):
         return "the answer is not a JSON object"
     needed = _KEPT if call.path else _NEEDED.get(call.endpoint, _KEPT)
-    if any(isinstance(parsed.get(name), kind) for name, kind in needed):
-        return None
-    if parsed.get("error"):
+    kept = needed is _KEPT or call.endpoint == Endpoint.RESPONSES  # of these, an object may tell of an error of its own
+    if parsed.get("error") and not (kept and _has(parsed, needed)):
         return "the answer is an error"
+    if _has(parsed, needed):
+        return None
     return f"the answer has no {' and no '.join(f'{_NAMES[kind]} `{name}`' for name, kind in needed)}"
+
+
+def _has(parsed: Json, needed: tuple[tuple[str, type], ...]) -> bool:
+    return any(isinstance(parsed.get(name), kind) for name, kind in needed)
 
 
 def usage(call: Call, parsed: Json) -> Usage | None:

@@ -12,7 +12,7 @@ import orjson
 
 from routing.call import Answer, Call, Endpoint, Target, UpstreamRequest
 from routing.errors import ProviderError
-from routing.providers import failures, outgoing
+from routing.providers import failures, outgoing, reading
 from routing.providers.model_path import model_path
 from routing.providers.wishes import Wishes
 from routing.providers.workers_ai.pictures import picture, picture_asked
@@ -61,7 +61,7 @@ class WorkersAIDialect:
 def _first_error(body: bytes) -> bytes:
     """``{"errors": [{"code", "message"}]}`` as the first of them, where that is what it is."""
     try:
-        errors = orjson.loads(body).get("errors")
+        errors = reading.loads(body).get("errors")
     except (orjson.JSONDecodeError, AttributeError):
         return body
     told = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from routing.call import Answer, Call, Json, Target, Usage
-from routing.providers import failures, outgoing
+from routing.providers import failures, outgoing, reading
 from routing.providers.chunks import created, shown_usage, tool_call
 from routing.providers.openai.usage import usage_classes
 from routing.providers.vectors import are_vectors, embedding_list
@@ -53,7 +53,7 @@ def vectors(call: Call, target: Target, body: bytes) -> Answer:
 def result(target: Target, body: bytes) -> Json:
     """What the envelope holds. Raises `UpstreamInvalid` where there is none, or it says that the call failed."""
     try:
-        envelope = orjson.loads(body)
+        envelope = reading.loads(body)
     except orjson.JSONDecodeError:
         raise failures.invalid(target, "the answer is not JSON" if body.strip() else "the answer is empty", body) from None
     found = envelope.get("result") if isinstance(envelope, dict) else None

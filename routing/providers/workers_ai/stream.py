@@ -6,7 +6,7 @@ import orjson
 
 from routing import sse
 from routing.call import Call, Json, Target, Usage
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.chunks import END, ChunkWriter, shown_usage
 from routing.providers.workers_ai.reply import answer_id, as_text, called, read_usage
 
@@ -43,7 +43,7 @@ class ResponseStream:
         if event.data.strip() == b"[DONE]":
             return self._end()
         try:
-            data = orjson.loads(event.data)
+            data = reading.loads(event.data)
         except orjson.JSONDecodeError:
             data = None
         if event.name == "error" or (isinstance(data, dict) and (data.get("error") or data.get("errors"))):

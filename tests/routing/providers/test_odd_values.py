@@ -2,20 +2,33 @@
 
 import contextlib
 import copy
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from routing import sse
+from routing.call import Endpoint
 from routing.errors import GatewayError
+from routing.providers import adapters
 from routing.providers.bedrock.frames import FrameDecoder
 from tests.routing.providers import aws
-from tests.routing.providers.pairs import PAIRS, make_call
+from tests.routing.providers.pairs import PAIRS, make_call, make_target
 
 ODD = (None, True, -1, 1e300, "", "x", [], {}, [1], ["x"], [None], [[]], [{}], {"a": []}, {"type": "function", "function": {}})
 # Parameters that no captured pair holds together with the others.
 ADDED = ("parallel_tool_calls", "tool_choice", "response_format", "reasoning_effort", "stop", "service_tier", "metadata")
-DIALECTS = ("bedrock", "cohere", "azure-openai", "azure-ai")
+DIALECTS = (
+    *("anthropic", "azure-ai", "azure-openai", "bedrock", "cohere", "google", "huggingface", "mistral-ai", "nomic"),
+    *("ollama", "openai", "segmind", "stability-ai", "vertex-ai", "workers-ai"),
+)
+# The parser takes more than the writer: an object, and the same as a text.
+DEEP = b'{"a":' * 400 + b"1" + b"}" * 400
+MARK = "stands for something deep"
+ADAPTED = {
+    Endpoint.MESSAGES: {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]},
+    Endpoint.RESPONSES: {"input": "Hi"},
+}
 MINE = [pair for pair in PAIRS if pair.provider in DIALECTS and "request" in pair.data]
 
 
@@ -27,10 +40,10 @@ def places(value, path=()):
         yield from places(inner, (*path, key))
 
 
-def variants(value):
+def variants(value, odd_values=ODD):
     """`value` with each odd value in each of its places."""
     for path in places(value):
-        for odd in ODD:
+        for odd in odd_values:
             if not path:
                 yield odd
                 continue
@@ -59,26 +72,74 @@ def test_of_an_answer(pair):
             assert pair.target.provider.dialect.reply(pair.call, pair.target, orjson.dumps(answer)).body
 
 
+def deepened(value):
+    """The JSON of `value` with something very deep in each of its places."""
+    return (orjson.dumps(changed).replace(orjson.dumps(MARK), DEEP) for changed in variants(value, (MARK,)))
+
+
+@pytest.mark.parametrize("pair", MINE, ids=str)
+def test_of_a_request_that_holds_deep_json_as_text(pair):
+    for body in variants(pair.data["call"], (DEEP.decode(),)):
+        if isinstance(body, dict):
+            with contextlib.suppress(GatewayError):
+                assert pair.target.provider.dialect.request(make_call(body, pair.call.endpoint), pair.target).url
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["strict", "not strict"])
+@pytest.mark.parametrize("pair", [pair for pair in MINE if "answer" in pair.data], ids=str)
+def test_of_a_deep_answer(pair, strict):
+    target = replace(pair.target, strict=strict)
+    for answer in deepened(pair.data["answer"]):
+        with contextlib.suppress(GatewayError):
+            assert target.provider.dialect.reply(pair.call, target, answer).body
+
+
+@pytest.mark.parametrize("asked", ADAPTED, ids=["messages", "responses"])
+@pytest.mark.parametrize(
+    "pair", [pair for pair in MINE if "answer" in pair.data and pair.call.endpoint == Endpoint.CHAT], ids=str
+)
+def test_of_an_answer_to_a_caller_of_another_api(pair, asked):
+    call, target = make_call({"model": "m", **ADAPTED[asked]}, asked), pair.target
+    dialect = adapters.dialect_for(call, target)
+    answers = [*deepened(pair.data["answer"]), *map(orjson.dumps, variants(pair.data["answer"]))]
+    for answer in answers:
+        with contextlib.suppress(GatewayError):
+            assert dialect.reply(call, target, answer).body
+
+
+@pytest.mark.parametrize(
+    "body", [DEEP, b'{"error":' + DEEP + b"}", b'{"message":' + DEEP + b"}"], ids=["all", "error", "message"]
+)
+@pytest.mark.parametrize("provider", DIALECTS)
+def test_of_a_deep_error(provider, body):
+    target = make_target(provider)
+    assert target.provider.dialect.error(target, 418, body).status == 418
+
+
 def events(pair):
     """The events of a stream by their names, and how they are written."""
     if pair.provider == "bedrock":
         found = [
             (message.headers[":event-type"], orjson.loads(message.payload)) for message in FrameDecoder().feed(pair.stream)
         ]
-        return found, lambda name, data: aws.message({":event-type": name, ":message-type": "event"}, orjson.dumps(data))
+        return found, lambda name, data: aws.message({":event-type": name, ":message-type": "event"}, data)
     read = [(event.name, event.data) for event in sse.Decoder().feed(pair.stream)]
-    return [(name, orjson.loads(data)) for name, data in read if data != b"[DONE]"], lambda name, data: sse.encode(
-        orjson.dumps(data), name
-    )
+    found = [(name, orjson.loads(data)) for name, data in read if data != b"[DONE]"]
+    return found, lambda name, data: sse.encode(data, name)
 
 
+@pytest.mark.parametrize("asked", [Endpoint.CHAT, *ADAPTED])
 @pytest.mark.parametrize("pair", [pair for pair in MINE if "stream" in pair.data], ids=str)
-def test_of_an_event(pair):
+def test_of_an_event(pair, asked):
+    if asked != Endpoint.CHAT and pair.call.endpoint != Endpoint.CHAT:
+        return
+    call = make_call({"model": "m", "stream": True, **ADAPTED[asked]}, asked) if asked in ADAPTED else pair.call
+    dialect = adapters.dialect_for(call, pair.target)
     found, write = events(pair)
-    written = [write(name, data) for name, data in found]
+    written = [write(name, orjson.dumps(data)) for name, data in found]
     for place, (name, data) in enumerate(found):
-        for changed in variants(data):
-            translator = pair.target.provider.dialect.stream(pair.call, pair.target)
+        for changed in (*map(orjson.dumps, variants(data)), *deepened(data)):
+            translator = dialect.stream(call, pair.target)
             with contextlib.suppress(GatewayError):
                 out = translator.feed(b"".join((*written[:place], write(name, changed), *written[place + 1 :])))
                 assert out.endswith(b"\n\n") or not translator.done

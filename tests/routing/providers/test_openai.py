@@ -253,3 +253,34 @@ def test_a_count_that_no_model_reaches_is_none(absurd):
     usage = usage_classes({"prompt_tokens": absurd, "completion_tokens": 3})
     assert usage is not None
     assert (usage.prompt_tokens, usage.completion_tokens) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "beside"),
+    [
+        (Endpoint.CHAT, {"choices": []}),
+        (Endpoint.CHAT, {"choices": [{"message": {"role": "assistant", "content": ""}}]}),
+        (Endpoint.EMBEDDINGS, {"data": []}),
+        (Endpoint.IMAGES, {"data": []}),
+        (Endpoint.TRANSCRIPTIONS, {"text": ""}),
+    ],
+)
+def test_an_error_is_no_answer_whatever_stands_beside_it(endpoint, beside):
+    target = make_target("openai")
+    body = orjson.dumps({"error": {"message": "Busy", "code": 503}, **beside})
+    with pytest.raises(UpstreamInvalid, match="the answer is an error"):
+        ROW.dialect.reply(make_call({"model": "m"}, endpoint), target, body)
+    fine = orjson.dumps({"error": None, **beside})
+    assert ROW.dialect.reply(make_call({"model": "m"}, endpoint), target, fine).body == fine
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "body"),
+    [
+        (Endpoint.RESPONSES, {"id": "resp_1", "output": [], "status": "failed", "error": {"code": "server_error"}}),
+        (Endpoint.FINE_TUNING, {"id": "ftjob-1", "status": "failed", "error": {"code": "invalid_training_file"}}),
+    ],
+)
+def test_an_object_may_tell_of_an_error_of_its_own(endpoint, body):
+    sent_back = orjson.dumps(body)
+    assert ROW.dialect.reply(make_call({"model": "m"}, endpoint), make_target("openai"), sent_back).body == sent_back

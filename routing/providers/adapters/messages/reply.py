@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from routing.call import Call, Json, Target, Usage
-from routing.providers import failures
+from routing.providers import failures, reading
 from routing.providers.adapters.blocks import Block, Finish, Said
 from routing.providers.foreign import marked
 
@@ -84,7 +84,7 @@ def _content(block: Block, said: Said, target: Target) -> Json:
 
 def _input(block: Block, said: Said, target: Target) -> Json:
     try:
-        parsed = orjson.loads(block.text or "{}")
+        parsed = reading.loads(block.text or "{}")
     except orjson.JSONDecodeError:
         parsed = None
     if isinstance(parsed, dict):
