@@ -1,5 +1,5 @@
-"""Every write to people and keys: checked, in one transaction, with its audit event and, where gateways must see it, a new
-snapshot number.
+"""Every write to keys (people: keys/people.py): checked, in one transaction, with its audit event and a new
+snapshot number, which gateways see.
 
 An actor is a user, an API key or SYSTEM. Permission to act at all is the caller's to check (keys/policy.py); what is checked
 here is what depends on the values: nobody hands out scopes or roles beyond their own. Wrong values raise `InvalidRequest`.
@@ -8,14 +8,11 @@ here is what depends on the values: nobody hands out scopes or roles beyond thei
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypedDict, Unpack
 
 from django.conf import settings
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-from django.db import IntegrityError, models, transaction
+from django.db import transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
@@ -23,7 +20,10 @@ from keys import audit, hashing, policy, provider_options, vault
 from keys import validation as check
 from keys.audit import SYSTEM as SYSTEM
 from keys.audit import Actor
-from keys.models import ApiKey, Member, Role, User, VirtualKey, Workspace
+from keys.models import ApiKey, RetiredKey, VirtualKey, Workspace
+from keys.people import create_user as create_user
+from keys.people import create_workspace as create_workspace
+from keys.rows import save_new as save_new
 from routing.announce import bump_snapshot
 from routing.models import Config
 from routing.providers import table
@@ -33,30 +33,33 @@ from routing.providers.base import Provider
 _MAX_CREDENTIAL = 20_000
 # Both reach one workspace: there is nothing above workspaces here.
 API_KEY_TYPES = ("workspace", "organisation")
+# How long the old key works beside the new one.
+DEFAULT_OVERLAP, MAX_OVERLAP = timedelta(days=1), timedelta(days=90)
 _RAW_KEY = re.compile(r"[\x21-\x7e]{8,200}")
 
 
-class ApiKeyFields(TypedDict, total=False):
-    """What an API key may be given besides its name; see models.ApiKey for the shapes."""
-
+class _ApiKeyCommon(TypedDict, total=False):
     scopes: Any
     description: Any
     rate_limits: Any
     usage_limits: Any
     defaults: Any
+    allowed_models: Any
+    allowed_virtual_keys: Any
+    allowed_configs: Any
+    allowed_ips: Any
     expires_at: Any
+
+
+class ApiKeyFields(_ApiKeyCommon, total=False):
+    """What an API key may be given besides its name; see models.ApiKey for the shapes."""
+
     type: Any
     sub_type: Any
 
 
-class ApiKeyChanges(TypedDict, total=False):
+class ApiKeyChanges(_ApiKeyCommon, total=False):
     name: Any
-    scopes: Any
-    description: Any
-    rate_limits: Any
-    usage_limits: Any
-    defaults: Any
-    expires_at: Any
 
 
 class VirtualKeyFields(TypedDict, total=False):
@@ -79,6 +82,7 @@ class VirtualKeyChanges(TypedDict, total=False):
     rate_limits: Any
     usage_limits: Any
     expires_at: Any
+    paused: Any
 
 
 def _credential(value: Any, path: str) -> str:
@@ -98,6 +102,10 @@ _API_KEY: dict[str, check.Check] = {
     "description": check.text(1000, blank=True),
     "scopes": check.scopes,
     "defaults": check.key_defaults,
+    "allowed_models": check.allow_list(check.text(128)),
+    "allowed_virtual_keys": check.allow_list(check.slug(100)),
+    "allowed_configs": check.allow_list(check.text(141)),
+    "allowed_ips": check.allow_list(check.network),
     "type": check.one_of(API_KEY_TYPES),
     "sub_type": check.one_of(("service", "user")),
     **_limits(),
@@ -111,43 +119,7 @@ _VIRTUAL_KEY: dict[str, check.Check] = {
     "options": lambda value, _path: value,
     **_limits(),
 }
-_USER: dict[str, check.Check] = {"email": check.text(254), "role": check.one_of(tuple(Role.values))}
-_WORKSPACE: dict[str, check.Check] = {"slug": check.slug(64), "name": check.text(150)}
-
-
-# --- People -----------------------------------------------------------------------------------------------------------
-
-
-def create_workspace(*, slug: str, name: str, actor: Actor = SYSTEM) -> Workspace:
-    values = check.clean({"slug": slug, "name": name}, _WORKSPACE)
-    workspace = Workspace(**values)
-    with transaction.atomic():
-        save_new(workspace, "slug")
-        audit.record(actor, workspace, "workspace.create", workspace)
-        bump_snapshot()
-    return workspace
-
-
-def create_user(*, email: str, password: str, workspace: Workspace, role: str, actor: Actor = SYSTEM) -> User:
-    """A new person with a role in the workspace. Gateways know no users, so the snapshot stays as it is."""
-    values = check.clean({"email": email, "role": role}, _USER)
-    user = User(email=User.objects.normalize_email(values["email"]))
-    _valid("email", validate_email, user.email)
-    _valid("password", validate_password, password, user)
-    user.set_password(password)
-    with transaction.atomic():
-        save_new(user, "email")
-        member = Member.objects.create(workspace=workspace, user=user, role=values["role"])
-        audit.record(actor, workspace, "user.create", user, role=member.role)
-    return user
-
-
-def _valid(field: str, validate: Callable[..., None], *args: Any) -> None:
-    """Django's validators in our words."""
-    try:
-        validate(*args)
-    except ValidationError as error:
-        check.refuse(field, " ".join(error.messages))
+_VIRTUAL_KEY_CHANGES = {**_VIRTUAL_KEY, "paused": check.boolean}
 
 
 # --- API keys ---------------------------------------------------------------------------------------------------------
@@ -173,7 +145,7 @@ def create_api_key(
         **values,
     )
     with transaction.atomic():
-        _known_default(workspace, values)
+        _known_names(workspace, values)
         save_new(key, "raw_key")
         audit.record(actor, workspace, "api_key.create", key, scopes=key.scopes)
         bump_snapshot()
@@ -186,9 +158,39 @@ def update_api_key(key: ApiKey, *, actor: Actor, **changes: Unpack[ApiKeyChanges
     with transaction.atomic():
         key = ApiKey.objects.select_for_update().select_related("workspace").get(pk=key.pk)
         policy.check_grant(actor, key.workspace, set(values.get("scopes", ())) - set(key.scopes))
-        _known_default(key.workspace, values)
+        _known_names(key.workspace, values)
         _apply(key, values, actor, "api_key.update")
     return key
+
+
+def rotate_api_key(key: ApiKey, *, actor: Actor, overlap: timedelta = DEFAULT_OVERLAP) -> tuple[ApiKey, str]:
+    """A new key in the old one's place, and its only showing. The old one works until the overlap has passed; one that an
+    earlier rotation left working stops now.
+
+    Raises `Forbidden` for a key with scopes that the actor does not hold.
+    """
+    if not timedelta(0) <= overlap <= MAX_OVERLAP:
+        check.refuse("key_transition_period_ms", f"must be from 0 to {MAX_OVERLAP // timedelta(milliseconds=1)}")
+    raw = hashing.new_raw_key()
+    with transaction.atomic():
+        key = ApiKey.objects.select_for_update().select_related("workspace").get(pk=key.pk)
+        policy.check_grant(actor, key.workspace, key.scopes)
+        if key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= timezone.now()):
+            check.refuse("status", "only an active key can be rotated", code="key_not_active", status=409)
+        _retire(key)
+        key.previous_hash = key.key_hash if overlap else None
+        key.previous_until = timezone.now() + overlap if overlap else None
+        key.key_hash, key.masked = hash_api_key(raw), hashing.mask(raw)
+        key.save(update_fields=["key_hash", "masked", "previous_hash", "previous_until", "updated_at"])
+        audit.record(actor, key.workspace, "api_key.rotate", key, overlap_s=int(overlap.total_seconds()))
+        bump_snapshot()
+    return key, raw
+
+
+def _retire(key: ApiKey) -> None:
+    """Keeps in mind that this was a key of ours, where its own beginning does not say so."""
+    if not key.masked.startswith(hashing.PREFIX):
+        RetiredKey.objects.get_or_create(key_hash=key.key_hash)
 
 
 def revoke_api_key(key: ApiKey, *, actor: Actor) -> ApiKey:
@@ -198,13 +200,16 @@ def revoke_api_key(key: ApiKey, *, actor: Actor) -> ApiKey:
         if key.revoked_at is None:
             key.revoked_at = timezone.now()
             key.save(update_fields=["revoked_at", "updated_at"])
+            _retire(key)
             audit.record(actor, key.workspace, "api_key.revoke", key)
             bump_snapshot()
     return key
 
 
 def delete_api_key(key: ApiKey, *, actor: Actor) -> None:
-    _delete(key, actor, "api_key.delete")
+    with transaction.atomic():
+        _retire(ApiKey.objects.select_for_update().get(pk=key.pk))
+        _delete(key, actor, "api_key.delete")
 
 
 def hash_api_key(raw: str) -> str:
@@ -253,8 +258,8 @@ def update_virtual_key(virtual_key: VirtualKey, /, *, actor: Actor, **changes: U
     A change of where the credential is sent needs the credential itself: whoever may edit a key must not be able to have it
     delivered to a host of their own.
     """
-    values = check.clean(changes, _VIRTUAL_KEY)
-    raw = values.pop("key", None)
+    values = check.clean(changes, _VIRTUAL_KEY_CHANGES)
+    raw, paused = values.pop("key", None), values.pop("paused", None)
     with transaction.atomic():
         virtual_key = VirtualKey.objects.select_for_update().select_related("workspace").get(pk=virtual_key.pk)
         if values.keys() & {"provider", "options"}:
@@ -264,6 +269,8 @@ def update_virtual_key(virtual_key: VirtualKey, /, *, actor: Actor, **changes: U
             values |= {"provider": row.id, **provider_options.columns(row, written, virtual_key)}
         if raw:
             values |= {"secret": vault.encrypt(raw), "masked": vault.mask(raw)}
+        if paused is not None and paused != (virtual_key.paused_at is not None):
+            values["paused_at"] = timezone.now() if paused else None
         _apply(virtual_key, values, actor, "virtual_key.update")
     return virtual_key
 
@@ -310,7 +317,7 @@ def _virtual_key_slug(workspace: Workspace, name: str, wanted: str | None) -> st
 
 
 # How the audit names the columns that hold a credential.
-_SPOKEN = {"secret": "key", "masked": "key", "secret_options": "options", "masked_options": "options"}
+_SPOKEN = {"secret": "key", "masked": "key", "secret_options": "options", "masked_options": "options", "paused_at": "paused"}
 
 
 def _known_default(workspace: Workspace, values: dict[str, Any]) -> None:
@@ -318,23 +325,29 @@ def _known_default(workspace: Workspace, values: dict[str, Any]) -> None:
 
     ``slug@label`` and ``slug@3`` name one of its versions, which must be there as well.
     """
-    slug, at, version = (values.get("defaults", {}).get("config_id") or "").partition("@")
-    if not slug:
-        return
+    if name := values.get("defaults", {}).get("config_id"):
+        _known_config(workspace, name, "defaults.config_id")
+
+
+def _known_config(workspace: Workspace, name: str, path: str) -> None:
+    slug, at, version = name.partition("@")
     config = Config.objects.select_for_update(no_key=True).filter(workspace=workspace, slug=slug).first()
     if config is None:
-        check.refuse("defaults.config_id", "no such config in this workspace", code="not_found")
+        check.refuse(path, "no such config in this workspace", code="not_found")
     if at and not config.has_version(version):
-        check.refuse("defaults.config_id", f"{slug} has no version or label {version[:40]!r}", code="not_found")
+        check.refuse(path, f"{slug} has no version or label {version[:40]!r}", code="not_found")
 
 
-def save_new(row: models.Model, unique: str) -> None:
-    """Saves a new row; where another one has the same value in the unique field, that field is refused."""
-    try:
-        with transaction.atomic():
-            row.save(force_insert=True)
-    except IntegrityError:
-        check.refuse(unique, "is taken", code="already_exists", status=409)
+def _known_names(workspace: Workspace, values: dict[str, Any]) -> None:
+    """What a key's values name is there."""
+    _known_default(workspace, values)
+    keys = VirtualKey.objects.filter(workspace=workspace, slug__in=values.get("allowed_virtual_keys", ()))
+    known = set(keys.values_list("slug", flat=True))
+    for index, slug in enumerate(values.get("allowed_virtual_keys", ())):
+        if slug not in known:
+            check.refuse(f"allowed_virtual_keys[{index}]", "no such virtual key in this workspace", code="not_found")
+    for index, name in enumerate(values.get("allowed_configs", ())):
+        _known_config(workspace, name, f"allowed_configs[{index}]")
 
 
 def _apply(row: ApiKey | VirtualKey, values: dict[str, Any], actor: Actor, action: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any, ClassVar
 
 from rest_framework.request import Request
@@ -37,7 +38,8 @@ def _virtual_key_fields(request: Request, caller: Caller, existing: VirtualKey |
     check_workspace(raw.pop("workspace_id", None), caller.workspace)
     names = {"custom_host", *table.OPTION_NAMES}
     beside = {name: raw.pop(name) for name in list(raw) if provider_options.canonical_name(name) in names}
-    check.clean(raw, dict.fromkeys((*_VIRTUAL_KEY, *sorted(names)), lambda value, _path: value))
+    known = (*_VIRTUAL_KEY, *(("paused",) if existing is not None else ()))
+    check.clean(raw, dict.fromkeys((*known, *sorted(names)), lambda value, _path: value))
     if beside:
         before = existing.options if existing is not None else {}
         named = {provider_options.canonical_name(name): value for name, value in beside.items()}
@@ -87,7 +89,10 @@ class VirtualKeyDetail(AdminView):
 # --- API keys ---------------------------------------------------------------------------------------------------------
 
 _AREAS = tuple(policy.API_KEY_AREAS.values())
-_API_KEY_CHANGES = ("name", "description", "scopes", "rate_limits", "usage_limits", "defaults", "expires_at")
+_API_KEY_CHANGES = (
+    *("name", "description", "scopes", "rate_limits", "usage_limits", "defaults", "expires_at"),
+    *("allowed_models", "allowed_virtual_keys", "allowed_configs", "allowed_ips"),
+)
 
 
 def _any_area(verb: str) -> tuple[str, ...]:
@@ -158,3 +163,17 @@ class ApiKeyDetail(AdminView):
         caller, key = _api_key(request, key_id, "delete")
         actions.delete_api_key(key, actor=caller.actor)
         return Response(DELETED)
+
+
+class ApiKeyRotation(AdminView):
+    required_scopes: ClassVar = {"POST": _any_area("update")}
+
+    def post(self, request: Request, key_id: str) -> Response:
+        caller, key = _api_key(request, key_id, "update")
+        fields = _fields(request, caller, ("key_transition_period_ms",)) if request.data else {}
+        overlap = actions.DEFAULT_OVERLAP
+        if (given := fields.get("key_transition_period_ms")) is not None:
+            overlap = timedelta(milliseconds=check.whole_number(given, "key_transition_period_ms"))
+        key, raw = actions.rotate_api_key(key, actor=caller.actor, overlap=overlap)
+        until = serializers.moment(key.previous_until)
+        return Response({"id": str(key.pk), "key": raw, "key_transition_expires_at": until, "object": "api-key"})

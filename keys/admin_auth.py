@@ -21,7 +21,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from keys import policy, queries
+from keys import fences, policy, queries
 from keys.models import ApiKey, User, Workspace
 from routing import errors
 
@@ -57,7 +57,7 @@ class AdminAuthentication(BaseAuthentication):
     def authenticate(self, request: Request) -> tuple[User | ApiKey, Caller] | None:
         raw = presented_key(request)
         if raw:
-            caller = _by_key(raw)
+            caller = _by_key(raw, request.META.get("REMOTE_ADDR", ""))
         else:
             session = SessionAuthentication().authenticate(request)
             if session is None:
@@ -80,10 +80,11 @@ def presented_key(request: Request) -> str:
     return token if scheme.lower() == "bearer" and token not in PLACEHOLDERS else ""
 
 
-def _by_key(raw: str) -> Caller:
+def _by_key(raw: str, address: str) -> Caller:
     key = queries.find_live_api_key(raw)
     if key is None:
         raise errors.Unauthenticated("The API key is unknown, revoked or expired.")
+    fences.check_address([fences.network(one) for one in key.allowed_ips], address)
     return Caller(key, key.workspace, policy.permissions(key, key.workspace))
 
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from keys import hashing
+from keys import fences, hashing
+from keys.fences import Fence, Network
 from keys.limits import Limit
 from routing.errors import Forbidden, Unauthenticated
 
@@ -30,6 +31,8 @@ class Caller:
     default_config: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     expires_at: float | None = None
+    fence: Fence | None = None
+    networks: tuple[Network, ...] = ()
 
     @property
     def is_anonymous(self) -> bool:
@@ -45,12 +48,15 @@ def bearer(headers: Mapping[str, str]) -> str | None:
     return None if not value or value == _PLACEHOLDER else value
 
 
-def authenticate(headers: Mapping[str, str], snapshot: Snapshot, *, required: bool, now: float) -> tuple[Caller, str | None]:
+def authenticate(
+    headers: Mapping[str, str], snapshot: Snapshot, *, required: bool, now: float, address: str = ""
+) -> tuple[Caller, str | None]:
     """The caller, and the provider key that came along with the call, if any.
 
     The gateway's key is `x-portkey-api-key`; failing that, a bearer token or `x-api-key` that the gateway knows. What is no key
     of the gateway there is the caller's own for the provider; a key of the gateway never becomes that. `now` is in seconds
-    since 1970. Raises `Unauthenticated` or, for a key without the inference scope, `Forbidden`.
+    since 1970, `address` where the call comes from. Raises `Unauthenticated` or, for a key that may not do this or not from
+    there, `Forbidden`.
     """
     named = headers.get("x-portkey-api-key", "").strip()
     given = [key for key in (bearer(headers), headers.get("x-api-key", "").strip()) if key]
@@ -60,7 +66,7 @@ def authenticate(headers: Mapping[str, str], snapshot: Snapshot, *, required: bo
         if (caller := snapshot.find_key(candidate)) is not None:
             break
     if caller is None:
-        if not required and not named and not any(key.startswith(hashing.PREFIX) for key in given):
+        if not required and not named and not any(_is_of_the_gateway(key, snapshot) for key in given):
             return Caller(snapshot.default_workspace_id), provider_key
         raise Unauthenticated(
             "Incorrect gateway API key provided. Check the key, or make a new one in the console under API keys."
@@ -71,6 +77,7 @@ def authenticate(headers: Mapping[str, str], snapshot: Snapshot, *, required: bo
         raise Unauthenticated(
             "This gateway API key has expired. Make a new one in the console under API keys.", code="expired_api_key"
         )
+    fences.check_address(caller.networks, address)
     if INFERENCE_SCOPE not in caller.scopes:
         raise Forbidden(f"This gateway API key may not call models: it lacks the scope {INFERENCE_SCOPE}.")
     return caller, provider_key
@@ -78,4 +85,4 @@ def authenticate(headers: Mapping[str, str], snapshot: Snapshot, *, required: bo
 
 def _is_of_the_gateway(key: str, snapshot: Snapshot) -> bool:
     """Also a key that is unknown by now, such as a revoked one: those are no provider's business either."""
-    return key.startswith(hashing.PREFIX) or snapshot.find_key(key) is not None
+    return key.startswith(hashing.PREFIX) or snapshot.knows_key(key)

@@ -79,6 +79,34 @@ class Member(models.Model):
         return f"{self.user} ({self.role}) in {self.workspace}"
 
 
+class Invitation(models.Model):
+    """A place in a workspace that is held for an e-mail address. Only the hash of the token in its link is kept."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="invitations")
+    email = models.EmailField(_("e-mail"))
+    role = models.CharField(max_length=16, choices=Role)
+    token_hash = models.CharField(max_length=64, unique=True, editable=False)
+    invited_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-created_at", "id"]
+        constraints = [
+            models.UniqueConstraint(
+                "workspace",
+                Lower("email"),
+                condition=models.Q(accepted_at=None),
+                name="invitation_open_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.email
+
+
 class ApiKey(models.Model):
     """A key that applications call the gateway with. Only its keyed hash is kept: the key itself is shown once.
 
@@ -100,6 +128,12 @@ class ApiKey(models.Model):
     rate_limits: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(default=list, blank=True)
     usage_limits: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict, blank=True)
     defaults: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    allowed_models: models.JSONField[list[str], list[str]] = models.JSONField(default=list, blank=True)
+    allowed_virtual_keys: models.JSONField[list[str], list[str]] = models.JSONField(default=list, blank=True)
+    allowed_configs: models.JSONField[list[str], list[str]] = models.JSONField(default=list, blank=True)
+    allowed_ips: models.JSONField[list[str], list[str]] = models.JSONField(default=list, blank=True)
+    previous_hash = models.CharField(max_length=64, null=True, unique=True, editable=False)  # noqa: DJ001 - null, as it is unique
+    previous_until = models.DateTimeField(null=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
@@ -113,12 +147,23 @@ class ApiKey(models.Model):
         return self.name
 
 
+class RetiredKey(models.Model):
+    """The hash of a key that is no more and that does not look like one of ours: it must not pass for a provider's key."""
+
+    key_hash = models.CharField(max_length=64, primary_key=True, editable=False)
+    at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.key_hash[:8]}..."
+
+
 class VirtualKey(models.Model):
     """A provider's credential in the vault, named by its slug.
 
     `secret` is encrypted by keys/vault.py. `options` holds what the provider needs beside the key (``custom_host``,
     ``api_version`` ...). Options that are credentials are not in it but in `secret_options`, as one encrypted JSON object
     (empty where there are none), and in `masked_options` by name as they may be shown. Limits have the shapes of `ApiKey`.
+    A key with `paused_at` serves nobody until it is resumed.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -136,6 +181,7 @@ class VirtualKey(models.Model):
     )
     rate_limits: models.JSONField[list[dict[str, Any]], list[dict[str, Any]]] = models.JSONField(default=list, blank=True)
     usage_limits: models.JSONField[dict[str, Any], dict[str, Any]] = models.JSONField(default=dict, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
     created_by = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)

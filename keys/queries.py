@@ -28,9 +28,10 @@ def named(text: str) -> Q | None:
 
 def find_live_api_key(raw: str) -> ApiKey | None:
     """The key behind what a caller presents, unless it is revoked or expired."""
-    live = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
-    keys = ApiKey.objects.select_related("workspace", "created_by")
-    return keys.filter(live, key_hash=hash_api_key(raw), revoked_at=None).first()
+    now, hashed = timezone.now(), hash_api_key(raw)
+    live = Q(expires_at=None) | Q(expires_at__gt=now)
+    this = Q(key_hash=hashed) | Q(previous_hash=hashed, previous_until__gt=now)
+    return ApiKey.objects.select_related("workspace", "created_by").filter(live, this, revoked_at=None).first()
 
 
 def list_api_keys(workspace: Workspace) -> QuerySet[ApiKey]:

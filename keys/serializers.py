@@ -15,9 +15,11 @@ def moment(value: datetime | None) -> str | None:
     return None if value is None else value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _status(*, revoked_at: datetime | None = None, expires_at: datetime | None) -> str:
+def _status(*, revoked_at: datetime | None = None, paused_at: datetime | None = None, expires_at: datetime | None) -> str:
     if revoked_at is not None:
         return "revoked"
+    if paused_at is not None:
+        return "paused"
     return "expired" if expires_at is not None and expires_at <= timezone.now() else "active"
 
 
@@ -36,6 +38,11 @@ def api_key(key: ApiKey) -> dict[str, Any]:
         "rate_limits": key.rate_limits,
         "usage_limits": key.usage_limits or None,
         "defaults": key.defaults or None,
+        "allowed_models": key.allowed_models or None,
+        "allowed_virtual_keys": key.allowed_virtual_keys or None,
+        "allowed_configs": key.allowed_configs or None,
+        "allowed_ips": key.allowed_ips or None,
+        "key_transition_expires_at": moment(key.previous_until),
         "expires_at": moment(key.expires_at),
         "created_at": moment(key.created_at),
         "last_updated_at": moment(key.updated_at),
@@ -54,7 +61,7 @@ def virtual_key(key: VirtualKey) -> dict[str, Any]:
         "custom_host": key.options.get("custom_host"),
         "options": {name: value for name, value in key.options.items() if name != "custom_host"} | key.masked_options,
         "workspace_id": key.workspace.slug,
-        "status": _status(expires_at=key.expires_at),
+        "status": _status(paused_at=key.paused_at, expires_at=key.expires_at),
         "rate_limits": key.rate_limits,
         "usage_limits": key.usage_limits or None,
         "expires_at": moment(key.expires_at),

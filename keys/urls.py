@@ -11,5 +11,6 @@ rest: list[URLPattern] = [
     path("virtual-keys/<str:slug>", admin_api.VirtualKeyDetail.as_view()),
     path("api-keys", admin_api.ApiKeys.as_view()),
     path("api-keys/<str:key_id>", admin_api.ApiKeyDetail.as_view()),
+    path("api-keys/<str:key_id>/rotate", admin_api.ApiKeyRotation.as_view()),
     path("api-keys/<str:kind>/<str:sub_type>", admin_api.ApiKeyCreate.as_view()),
 ]

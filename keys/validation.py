@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from keys import policy
+from keys import fences, policy
 from routing.errors import InvalidRequest
 
 Check = Callable[[Any, str], Any]
@@ -27,6 +27,7 @@ MAX_CREDIT = Decimal(10**9)
 _CREDIT_PLACES = 6
 _METADATA_VALUE = 128
 _METADATA_PAIRS = 50
+_ALLOW_LIST_MAX = 200
 
 _MAX_DEPTH = 32
 _SLUG = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
@@ -128,12 +129,16 @@ def one_of(choices: tuple[str, ...], *, null: bool = False) -> Check:
     return check
 
 
-def positive_int(value: Any, path: str) -> int:
+def whole_number(value: Any, path: str, low: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value != math.floor(value):
         refuse(path, "must be a whole number")
-    if not 1 <= value <= MAX_LIMIT:
-        refuse(path, f"must be from 1 to {MAX_LIMIT}")
+    if not low <= value <= MAX_LIMIT:
+        refuse(path, f"must be from {low} to {MAX_LIMIT}")
     return int(value)
+
+
+def positive_int(value: Any, path: str) -> int:
+    return whole_number(value, path, 1)
 
 
 def usd(value: Any, path: str) -> int | float:
@@ -199,7 +204,42 @@ def metadata(value: Any, path: str) -> dict[str, str]:
 def key_defaults(value: Any, path: str) -> dict[str, Any]:
     """The shape of an API key's defaults. Whether the config exists is for the action to ask."""
     cleaned = clean(mapping({} if value is None else value, path), _DEFAULTS, path)
-    return {name: content for name, content in cleaned.items() if content not in (None, "", {})}
+    if cleaned.get("allow_config_override") is False and not cleaned.get("config_id"):
+        refuse(f"{path}.allow_config_override", "needs a config_id: without one there is nothing to enforce")
+    return {name: content for name, content in cleaned.items() if content not in (None, "", {}, True)}
+
+
+def boolean(value: Any, path: str) -> bool:
+    if not isinstance(value, bool):
+        refuse(path, "must be true or false")
+    return value
+
+
+def network(value: Any, path: str) -> str:
+    """A network in CIDR form, or one address."""
+    try:
+        if not isinstance(value, str) or len(value) > 64 or "%" in value:
+            raise ValueError
+        return str(fences.network(value))
+    except ValueError:
+        refuse(path, "must be an IP address or a network such as 203.0.113.0/24")
+
+
+def allow_list(item: Check) -> Check:
+    """What is allowed, each once; null allows everything, and nothing at all cannot be said."""
+
+    def check(value: Any, path: str) -> list[Any]:
+        if value is None:
+            return []
+        if not isinstance(value, list | tuple):
+            refuse(path, "must be a list")
+        if not value:
+            refuse(path, "must not be empty: null takes the restriction away")
+        if len(value) > _ALLOW_LIST_MAX:
+            refuse(path, f"is too long: at most {_ALLOW_LIST_MAX} entries")
+        return list(dict.fromkeys(item(one, f"{path}[{index}]") for index, one in enumerate(value)))
+
+    return check
 
 
 def scopes(value: Any, path: str) -> list[str]:
@@ -245,4 +285,4 @@ _USAGE_LIMITS: dict[str, Check] = {
     "periodic_reset": one_of(RESETS, null=True),
     "alert_threshold": percent,
 }
-_DEFAULTS: dict[str, Check] = {"config_id": text(141, blank=True), "metadata": metadata}
+_DEFAULTS: dict[str, Check] = {"config_id": text(141, blank=True), "metadata": metadata, "allow_config_override": boolean}

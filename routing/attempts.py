@@ -248,12 +248,23 @@ def check_target(call: Call, target: Target) -> None:
         raise Unsupported(f"{provider.id} does not offer {call.endpoint}.", param="model", code="unsupported_endpoint")
     if target.expires_at is not None and target.expires_at <= time.time():
         raise Forbidden("The virtual key has expired.", param=f"{target.path}.virtual_key", code="expired_virtual_key")
+    if target.paused:
+        raise Forbidden("The virtual key is paused.", param=f"{target.path}.virtual_key", code="paused_virtual_key")
+    if target.fence is not None:
+        for name in (target.model or call.model, *_alternatives(call)):
+            target.fence.check_model(name)
     if provider.needs_key and not target.api_key:
         raise InvalidRequest(
             f"There is no credential for {provider.id}: send its key as Authorization: Bearer <key>, or name a virtual key.",
             param=f"{target.path}.api_key",
             code="missing_provider_key",
         )
+
+
+def _alternatives(call: Call) -> list[str]:
+    """Further models that the caller lets the provider choose from."""
+    models = call.body.get("models")
+    return [str(name) for name in models] if isinstance(models, list) else []
 
 
 async def _admit(exchange: Exchange, target: Target, gateway: Gateway) -> None:

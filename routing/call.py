@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from analytics.tariffs import Tariff
+    from keys.fences import Fence
     from keys.limits import Limit
     from routing.errors import GatewayError
     from routing.providers.base import Provider, StreamTranslator
@@ -66,9 +67,10 @@ class Call:
 
     `endpoint` is an `Endpoint`, or empty for an unknown route. `headers` has lower-case names. `body` is what the caller sent,
     as parsed JSON: a step that changes it makes a new one. A body that is no JSON is in `upload` instead, and `body` holds the
-    fields of a form, `raw` what the log shows in its place. `path` is the route below ``/v1/`` where it differs from the endpoint, as ``files/file-1/content`` does;
-    `query` is the query string as it came. `started_at_us` is the wall clock in microseconds since 1970 (UTC), `started` the
-    monotonic clock in seconds.
+    fields of a form, `raw` what the log shows in its place. `path` is the route below ``/v1/`` where it differs from the
+    endpoint, as ``files/file-1/content`` does; `query` is the query string as it came. `started_at_us` is the wall clock in
+    microseconds since 1970 (UTC), `started` the monotonic clock in seconds. `address` is where the caller is, as far as it can
+    be believed.
     """
 
     id: str
@@ -84,6 +86,7 @@ class Call:
     path: str = ""
     query: str = ""
     upload: Upload | None = None
+    address: str = ""
 
     @property
     def stream(self) -> bool:
@@ -205,10 +208,12 @@ class Target:
     """A leaf of a plan: everything that is needed to call one provider.
 
     `path` says where it stands in the config (``config.targets[1]``). `options` are the provider's own settings, such as
-    ``openai_organization``. `limits` and `expires_at` (seconds since 1970) are those of the virtual key. `default_params` fill
+    ``openai_organization``. `limits`, `expires_at` (seconds since 1970) and `paused` are those of the virtual key, `fence` is
+    the API key's where that names models. `default_params` fill
     in what the caller left out, `override_params` replace, and then the paths in `drop_params` are taken away. A target with
     `fallback_on` is used only after a failure of such a kind or status, one with `most_tokens` only for calls that ask for
-    no more. `tariffs` are the workspace's own prices. `drop_unsupported` allows a dialect to leave out what the vendor cannot express; the answer then names it.
+    no more. `tariffs` are the workspace's own prices. `drop_unsupported` allows a dialect to leave out what the vendor cannot
+    express; the answer then names it.
     """
 
     path: str
@@ -233,6 +238,8 @@ class Target:
     tariffs: tuple[Tariff, ...] = ()
     limits: tuple[Limit, ...] = ()
     expires_at: float | None = None
+    paused: bool = False
+    fence: Fence | None = None
 
     @property
     def model(self) -> str | None:

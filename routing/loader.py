@@ -6,6 +6,8 @@ visible within milliseconds; polling the version once a second heals an announce
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +22,11 @@ from django.db.models import F, QuerySet
 from redis.exceptions import RedisError
 
 from analytics import price_queries
-from keys import hashing, provider_options, vault
+from keys import fences, hashing, provider_options, vault
 from keys.auth import Caller
+from keys.fences import Fence
 from keys.limits import NANO, Limit, Period, Unit
-from keys.models import ApiKey, VirtualKey, Workspace
+from keys.models import ApiKey, RetiredKey, VirtualKey, Workspace
 from routing.announce import CHANNEL
 from routing.call import Json
 from routing.models import ConfigLabel, ConfigVersion, SnapshotVersion
@@ -55,6 +58,7 @@ def load(pepper: bytes, histories: Histories | None = None) -> Snapshot:
             default_workspace_id=_default_workspace(),
             hash_key=lambda raw: hashing.hash_key(raw, pepper),
             keys=dict(_keys(ApiKey.objects.filter(revoked_at=None))),
+            retired=frozenset(RetiredKey.objects.values_list("key_hash", flat=True)),
             virtual_keys=dict(_virtual_keys(VirtualKey.objects.all())),
             tariffs=price_queries.tariffs(),
             **_configs(ConfigVersion.objects.all(), ConfigLabel.objects.all(), histories or {}),
@@ -69,7 +73,7 @@ def load_workspace(workspace_id: str) -> Snapshot:
         default_workspace_id=workspace_id,
         hash_key=str,
         virtual_keys=dict(_virtual_keys(VirtualKey.objects.filter(workspace_id=workspace_id))),
-        tariffs=tariffs.by_workspace(workspace_id),
+        tariffs=price_queries.tariffs(workspace_id),
         **_configs(ConfigVersion.objects.filter(**in_workspace), ConfigLabel.objects.filter(**in_workspace), {}),
     )
 
@@ -102,7 +106,11 @@ def _default_workspace() -> str:
 def _keys(rows: Iterable[ApiKey]) -> Iterable[tuple[str, Caller]]:
     for row in rows:
         try:
-            yield row.key_hash, _caller(row)
+            caller = _caller(row)
+            yield row.key_hash, caller
+            if row.previous_hash and row.previous_until:
+                until = min(row.previous_until.timestamp(), caller.expires_at or math.inf)
+                yield row.previous_hash, dataclasses.replace(caller, expires_at=until)
         except _UNREADABLE as error:
             log.error("an API key is unusable", key=str(row.id), workspace=str(row.workspace_id), reason=repr(error))
 
@@ -118,7 +126,17 @@ def _caller(key: ApiKey) -> Caller:
         default_config=defaults.get("config_id"),
         metadata={name: str(value) for name, value in (defaults.get("metadata") or {}).items()},
         expires_at=key.expires_at.timestamp() if key.expires_at else None,
+        fence=_fence(key),
+        networks=tuple(map(fences.network, key.allowed_ips)),
     )
+
+
+def _fence(key: ApiKey) -> Fence | None:
+    """None for a key that is confined to nothing."""
+    defaults = key.defaults or {}
+    enforced = defaults["config_id"] if defaults.get("allow_config_override") is False else None
+    fence = Fence(tuple(key.allowed_configs), tuple(key.allowed_virtual_keys), tuple(key.allowed_models), enforced)
+    return None if fence == Fence() else fence
 
 
 def _limits(owner: str, label: str, rate_limits: list[Json], usage_limits: Json) -> Iterable[Limit]:
@@ -148,6 +166,7 @@ def _virtual_key(row: VirtualKey) -> VirtualKeyEntry:
         options=options,
         limits=tuple(_limits(f"vkey:{row.id}", f"virtual key {row.slug!r}", row.rate_limits, row.usage_limits)),
         expires_at=row.expires_at.timestamp() if row.expires_at else None,
+        paused=row.paused_at is not None,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from keys.auth import Caller
+from keys.fences import Fence
 from keys.hashing import shown
 from keys.limits import NANO, Limit, Period, Unit
 from routing.call import Json, Target
@@ -103,7 +104,7 @@ def resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | None
     """
     # Of the model, only this shapes a plan: whether there is none, and whether it names a virtual key.
     named = model if model.startswith("@") else "" if model not in {"", PLACEHOLDER} else PLACEHOLDER
-    who = (caller.workspace_id, caller.is_anonymous, caller.default_config, provider_key, named)
+    who = (caller.workspace_id, caller.is_anonymous, caller.default_config, caller.fence, provider_key, named)
     shaping = tuple(header for header in headers.items() if header[0] in _SHAPING)
     key = (*who, shaping)
     if (plan := snapshot.plan(key)) is None:
@@ -144,9 +145,12 @@ def _budgets(body: Json, entry: ConfigEntry | None) -> Iterator[Limit]:
 def _config(header: str | None, caller: Caller, snapshot: Snapshot) -> tuple[Json, ConfigEntry | None]:
     """The config in force: the header's, else the key's default, else an empty one."""
     named = (header or "").strip() or caller.default_config
+    is_id = bool(named and _CONFIG_ID.fullmatch(named))
+    if caller.fence is not None:
+        caller.fence.check_config(named if is_id else None)
     if not named:
         return {}, None
-    if not _CONFIG_ID.fullmatch(named):
+    if not is_id:
         try:
             parsed = orjson.loads(named)
         except orjson.JSONDecodeError as error:
@@ -249,7 +253,7 @@ class _Builder:
         )
 
     def _target(self, body: Json, path: str, level: Level) -> Target:
-        stored = self._virtual_key(body["virtual_key"], path) if "virtual_key" in body else None
+        fence, stored = self._caller.fence, self._virtual_key(body.get("virtual_key"), path)
         if stored is None and "provider" not in body:
             raise InvalidConfig(f"{path}: names neither a provider nor a virtual_key.", param=f"{path}.provider")
         provider = table.find(stored.provider if stored else body["provider"])
@@ -269,11 +273,6 @@ class _Builder:
             raise InvalidRequest(
                 f"{min(refused)} cannot be forwarded over a stored credential.", param=f"{path}.forward_headers"
             )
-        options: dict[str, Any] = dict(stored.options) if stored else {}
-        given = {option: body[option] for option in table.OPTIONS & body.keys()}
-        if stored is not None:
-            _stays(provider, options, given, path)
-        options |= given
         conditions = body.get("conditions", {})
         return Target(
             path=path,
@@ -284,7 +283,7 @@ class _Builder:
             default_params=level.default_params,
             override_params=self._overrides(level),
             drop_params=level.drop_params,
-            options=options,
+            options=self._options(provider, stored, body, path),
             forward_headers=forward,
             retry=level.retry,
             timeouts=level.times(self._timeout_ms),
@@ -298,7 +297,19 @@ class _Builder:
             tariffs=self._snapshot.tariffs.get(self._caller.workspace_id, ()),
             limits=stored.limits if stored else (),
             expires_at=stored.expires_at if stored else None,
+            paused=stored is not None and stored.paused,
+            fence=fence if fence is not None and fence.models else None,
         )
+
+    def _options(self, provider: Provider, stored: VirtualKeyEntry | None, body: Json, path: str) -> dict[str, Any]:
+        """The virtual key's options under those of the call, as far as the call may say them."""
+        options: dict[str, Any] = dict(stored.options) if stored else {}
+        given = {option: body[option] for option in table.OPTIONS & body.keys()}
+        if stored is not None:
+            _stays(provider, options, given, path)
+        if self._caller.fence is not None:
+            _named_by_options(self._caller.fence, options, given)
+        return options | given
 
     def _overrides(self, level: Level) -> Json:
         """The overrides, with the model that a call without one is given: what is logged and billed goes by it."""
@@ -306,7 +317,11 @@ class _Builder:
             return {"model": level.default_params["model"], **level.override_params}
         return level.override_params
 
-    def _virtual_key(self, slug: str, path: str) -> VirtualKeyEntry:
+    def _virtual_key(self, slug: str | None, path: str) -> VirtualKeyEntry | None:
+        if self._caller.fence is not None:
+            self._caller.fence.check_virtual_key(slug, path)
+        if slug is None:
+            return None
         if self._caller.is_anonymous:
             raise Unauthenticated("A virtual key needs a gateway API key: send it in the x-portkey-api-key header.")
         entry = self._snapshot.virtual_keys.get((self._caller.workspace_id, slug))
@@ -327,6 +342,13 @@ def _stays(provider: Provider, stored: Mapping[str, Any], given: Mapping[str, An
                 f"A stored credential only goes where its virtual key says: {name} cannot be given with it.",
                 param=f"{path}.{name}",
             )
+
+
+def _named_by_options(fence: Fence, stored: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Some vendors' options name what is called, beside the model or in its place. Raises `Forbidden`."""
+    for name in sorted(given):
+        if ("model" in name or "deployment" in name) and given[name] != stored.get(name):
+            fence.check_model(str(given[name]))
 
 
 def _header(headers: Mapping[str, str], name: str, parse: Any) -> Any:

@@ -35,6 +35,7 @@ class VirtualKeyEntry:
     options: Mapping[str, str] = field(default_factory=dict)
     limits: tuple[Limit, ...] = ()
     expires_at: float | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class Snapshot:
     """`version` is the database's counter; the keys of the tables are (workspace id, slug).
 
     `configs` holds the versions in force; `labels` names other ones by (config id, label). `histories` holds every version of a
-    config by its id, number 1 first, as JSON text: most of them are never asked for.
+    config by its id, number 1 first, as JSON text: most of them are never asked for. `retired` has the hashes of keys that were
+    revoked, deleted or replaced and that do not show whose they are.
     """
 
     version: int
@@ -65,10 +67,16 @@ class Snapshot:
     histories: Mapping[str, Sequence[bytes]] = field(default_factory=dict)
     # A workspace's own prices, the decisive ones first.
     tariffs: Mapping[str, tuple[Tariff, ...]] = field(default_factory=dict)
+    retired: frozenset[str] = frozenset()
     _plans: dict[object, Plan] = field(default_factory=dict)
 
     def find_key(self, raw: str) -> Caller | None:
         return self.keys.get(self.hash_key(raw))
+
+    def knows_key(self, raw: str) -> bool:
+        """Whether this is a key of the gateway, be it one that is no longer good."""
+        hashed = self.hash_key(raw)
+        return hashed in self.keys or hashed in self.retired
 
     def config(self, workspace_id: str, name: str) -> ConfigEntry | None:
         """A saved config by its slug: the version in force, or the one that ``slug@label`` or ``slug@3`` names."""

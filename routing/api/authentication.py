@@ -20,4 +20,6 @@ class GatewayKeyAuthentication(BaseAuthentication):
 
     def identify(self, call: Call, gateway: Gateway) -> tuple[Caller, str | None]:
         """The caller and its own provider key, if it sent one. Raises `Unauthenticated` or `Forbidden`."""
-        return authenticate(call.headers, gateway.snapshot, required=gateway.require_api_key, now=time.time())
+        return authenticate(
+            call.headers, gateway.snapshot, required=gateway.require_api_key, now=time.time(), address=call.address
+        )

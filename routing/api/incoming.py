@@ -65,7 +65,13 @@ def begin(request: HttpRequest, endpoint: str, *, resource: bool = False) -> Cal
         method=scope["method"],
         path=_path(scope) if resource else "",
         query=scope["query_string"].decode("latin1"),
+        address=_address(scope),
     )
+
+
+def _address(scope: Mapping[str, Any]) -> str:
+    """The caller's: the server has put a trusted proxy's word for it here, and nobody else's."""
+    return (scope.get("client") or ("",))[0]
 
 
 def _path(scope: Mapping[str, Any]) -> str:
@@ -118,6 +124,7 @@ def begin_socket(scope: Mapping[str, Any], endpoint: str, headers: Mapping[str, 
         started_at_us=time.time_ns() // 1000,
         method="GET",
         query=query,
+        address=_address(scope),
     )
 
 

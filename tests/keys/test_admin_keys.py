@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from keys import vault
-from keys.models import ApiKey, VirtualKey
+from keys import actions, vault
+from keys.models import ApiKey, RetiredKey, VirtualKey
 from tests.keys.people import SECRET, Api, Team, key_with
 from tests.keys.people import stranger as stranger
 from tests.keys.people import team as team
@@ -202,3 +202,92 @@ def test_a_wrong_api_key_is_refused_by_its_field(team: Team, body: dict[str, Any
     status, answer = team.api.post("/api-keys/workspace/service", body)
     assert (status, answer["error"]["param"]) == (400, param)
     assert ApiKey.objects.count() == 1
+
+
+# --- What a key is confined to, and what comes after it ----------------------------------------------------------------
+
+
+def _new_key(team: Team, **fields: Any) -> tuple[int, Any]:
+    return team.api.post("/api-keys/workspace/service", {"name": "app", **fields})
+
+
+def test_allow_lists_are_kept_as_they_are_meant_and_taken_away_by_null(team: Team) -> None:
+    lists = {
+        "allowed_models": ["gpt-4o*", "gpt-4o*"],
+        "allowed_virtual_keys": ["openai-prod"],
+        "allowed_configs": [team.config.slug, f"{team.config.slug}@1"],
+        "allowed_ips": ["203.0.113.7/24", "::1", "::ffff:10.0.0.1"],
+    }
+    status, made = _new_key(team, **lists)
+    assert status == 200
+    read = team.api.get(f"/api-keys/{made['id']}")[1]
+    assert read["allowed_models"] == ["gpt-4o*"]
+    assert read["allowed_virtual_keys"] == ["openai-prod"]
+    assert read["allowed_ips"] == ["203.0.113.0/24", "::1/128", "10.0.0.1/32"]
+    status, changed = team.api.put(f"/api-keys/{made['id']}", dict.fromkeys(lists))
+    assert status == 200
+    assert [changed[name] for name in lists] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "param"),
+    [
+        ("allowed_models", [], "allowed_models"),
+        ("allowed_models", "gpt-4o", "allowed_models"),
+        ("allowed_models", [""], "allowed_models[0]"),
+        ("allowed_virtual_keys", ["openai-prod", "nowhere"], "allowed_virtual_keys[1]"),
+        ("allowed_configs", ["nowhere"], "allowed_configs[0]"),
+        ("allowed_ips", ["203.0.113.0/33"], "allowed_ips[0]"),
+        ("allowed_ips", ["localhost"], "allowed_ips[0]"),
+        ("allowed_ips", [2130706433], "allowed_ips[0]"),
+        ("allowed_ips", ["10.0.0.1"] * 201, "allowed_ips"),
+        ("defaults", {"allow_config_override": False}, "defaults.allow_config_override"),
+        ("defaults", {"allow_config_override": "no"}, "defaults.allow_config_override"),
+        ("allowed_model", ["gpt-4o"], "allowed_model"),
+    ],
+)
+def test_a_list_that_means_nothing_is_refused_with_its_path(team: Team, field: str, value: Any, param: str) -> None:
+    status, answer = _new_key(team, **{field: value})
+    assert (status, answer["error"]["param"]) == (400, param)
+
+
+def test_a_rotation_shows_the_new_key_once_and_ends_the_one_before_the_last(team: Team) -> None:
+    status, first = _new_key(team, scopes=["configs.list"])
+    rotate = f"/api-keys/{first['id']}/rotate"
+    status, second = team.api.post(rotate, {})
+    assert (status, second["id"]) == (200, first["id"])
+    assert [Api(one["key"]).get("/configs")[0] for one in (first, second)] == [200, 200]
+    _, third = team.api.post(rotate, {"key_transition_period_ms": 60_000})
+    assert [Api(one["key"]).get("/configs")[0] for one in (first, second, third)] == [401, 200, 200]
+    ApiKey.objects.filter(pk=first["id"]).update(previous_until=datetime.now(UTC))
+    assert Api(second["key"]).get("/configs")[0] == 401
+    assert third["key"] not in str(team.api.get(f"/api-keys/{first['id']}"))
+    team.api.put(f"/api-keys/{first['id']}", {"status": "revoked"})
+    assert Api(third["key"]).get("/configs")[0] == 401
+    assert team.api.post(rotate, {})[0] == 409
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, True, "soon", 10**12, 91 * 86_400_000])
+def test_an_overlap_is_a_sensible_time(team: Team, value: Any) -> None:
+    _, made = _new_key(team)
+    status, answer = team.api.post(f"/api-keys/{made['id']}/rotate", {"key_transition_period_ms": value})
+    assert (status, answer["error"]["param"]) == (400, "key_transition_period_ms")
+
+
+def test_nobody_gets_a_key_with_scopes_of_somebody_elses_by_rotating_it(team: Team) -> None:
+    _, made = _new_key(team, scopes=["configs.delete"])
+    weak = key_with(team, "workspace_service_api_keys.update")
+    assert weak.post(f"/api-keys/{made['id']}/rotate", {})[0] == 403
+
+
+@pytest.mark.parametrize("end", ["rotate", "revoke", "delete"])
+def test_a_key_without_our_beginning_is_remembered_when_it_is_no_more(team: Team, end: str) -> None:
+    key, _ = actions.create_api_key(workspace=team.workspace, name="own", actor=actions.SYSTEM, raw_key="my-own-gateway-key")
+    match end:
+        case "rotate":
+            actions.rotate_api_key(key, actor=actions.SYSTEM)
+        case "revoke":
+            actions.revoke_api_key(key, actor=actions.SYSTEM)
+        case _:
+            actions.delete_api_key(key, actor=actions.SYSTEM)
+    assert RetiredKey.objects.filter(key_hash=actions.hash_api_key("my-own-gateway-key")).exists()

@@ -25,6 +25,7 @@ SNAPSHOT = Snapshot(
         "gh-lasting": dataclasses.replace(ME, expires_at=NOW + 1),
         "gh-viewer": dataclasses.replace(ME, scopes=frozenset({"logs.view"})),
     },
+    retired=frozenset({"a-retired-key"}),
 )
 
 
@@ -144,3 +145,15 @@ def test_where_keys_are_not_required_anybody_calls_with_their_own_provider_key(h
 def test_it_reads_the_token_of_the_authorization_header(header, token):
     assert bearer({"authorization": header}) == token
     assert bearer({}) is None
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize("place", ["bearer", "x_api_key", "portkey"])
+def test_a_key_that_is_no_more_is_no_providers_business(required, place):
+    """It does not show by its beginning that it was a key of the gateway, and it must not be sent out as a provider's."""
+    with pytest.raises(Unauthenticated):
+        call(required=required, **{place: "a-retired-key"})
+    other = "x_api_key" if place == "bearer" else "bearer"
+    if place != "portkey":
+        assert call(portkey="gh-mine", **{place: "a-retired-key"})[1] is None
+        assert call(portkey="gh-mine", **{place: "a-retired-key", other: "sk-1"})[1] == "sk-1"
