@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from analytics import filters, queries
+from analytics.feedback import of_traces
 from analytics.models import RequestLog
 from keys import validation as check
 from keys.admin_auth import caller_of
@@ -46,7 +47,7 @@ def _id(value: uuid.UUID | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _summary(log: RequestLog) -> dict[str, Any]:
+def summary(log: RequestLog) -> dict[str, Any]:
     return {
         "id": str(log.id),
         "object": "log",
@@ -76,10 +77,14 @@ def _summary(log: RequestLog) -> dict[str, Any]:
         "config_id": _id(log.config_id),
         "config_version": log.config_version,
         "content_truncated": log.content_truncated,
+        "span_id": log.span_id,
+        "parent_span_id": log.parent_span_id,
+        "span_name": log.span_name,
+        "media": log.media,
     }
 
 
-def _body(text: str) -> Any:
+def shown_body(text: str) -> Any:
     """What went over the wire: JSON as JSON, anything else as text, nothing as null."""
     if not text:
         return None
@@ -108,7 +113,7 @@ class Logs(AdminView):
             known = queries.LogFilters.__slots__
             hint = "" if error.field in known else check.nearest(error.field, known)
             raise InvalidRequest(f"{error}{hint}", param=error.field[:80]) from error
-        rows = [_summary(log) for log in page.rows]
+        rows = [summary(log) for log in page.rows]
         has_more = page.next_cursor is not None
         return Response({"object": "list", "data": rows, "has_more": has_more, "next_cursor": page.next_cursor})
 
@@ -124,8 +129,12 @@ class LogDetail(AdminView):
         if detail is None:
             raise NotFound(f"There is no log {log_id[:100]!r} in this workspace.")
         bodies = {
-            "request": _body(detail.request),
-            "response": _body(detail.response) if detail.answer is None else detail.answer,
+            "request": shown_body(detail.request),
+            "response": shown_body(detail.response) if detail.answer is None else detail.answer,
             "response_is_stream": detail.response_is_stream,
         }
-        return Response({**_summary(detail.log), **bodies})
+        notes = [
+            {"id": str(row.pk), "value": row.value, "weight": float(row.weight), "metadata": row.metadata}
+            for row in of_traces(detail.log.workspace_id, detail.log.trace_id)
+        ]
+        return Response({**summary(detail.log), **bodies, "feedback": notes})

@@ -108,11 +108,14 @@ def _message(item: Mapping[str, Any]) -> Message:
 
 
 def time_line(log: RequestLog) -> list[Attempt]:
-    """The attempts one after the other, without the waits between them: the log does not keep when each began."""
+    """The attempts where they began; one after the other where the log does not say when that was."""
     spans = [max(0.0, float(attempt.get("duration_ms") or 0.0)) for attempt in log.attempts]
-    whole = max(log.duration_ms, sum(spans), 0.001)
+    begins = [max(0.0, float(attempt.get("started_ms") or 0.0)) for attempt in log.attempts]
+    if not any(begins):
+        begins = _sums_before(spans)
+    whole = max(log.duration_ms, *(begin + span for begin, span in zip(begins, spans, strict=True)), 0.001) if spans else 1.0
     bars = []
-    for attempt, span, before in zip(log.attempts, spans, _sums_before(spans), strict=True):
+    for attempt, span, before in zip(log.attempts, spans, begins, strict=True):
         start = 100 * before / whole
         bars.append(
             Attempt(

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.dateparse import parse_datetime
 
 from analytics.models import PriceOverride
+from analytics.reprice import Repriced
 from analytics.tariffs import ANY, CLASSES
 from keys import audit
 from keys import validation as check
@@ -57,6 +58,10 @@ def delete_override(row: PriceOverride, *, actor: Actor) -> None:
         bump_snapshot()
 
 
+def note_repricing(workspace: Workspace, actor: Actor, done: Repriced) -> None:
+    audit.record(actor, workspace, "price.reprice", workspace, changed=done.changed, difference_usd=str(done.difference))
+
+
 def unsaved(*, workspace: Workspace, **fields: Any) -> PriceOverride:
     """A price for a preview: checked like one that is saved."""
     values = check.clean(fields, _FIELDS)
@@ -85,7 +90,7 @@ def _shown(row: PriceOverride) -> dict[str, Any]:
 # --- Checks -----------------------------------------------------------------------------------------------------------
 
 
-def _provider(value: Any, path: str) -> str:
+def provider(value: Any, path: str) -> str:
     name = check.text(64)(value, path)
     if name == ANY:
         return ANY
@@ -189,7 +194,7 @@ _PRICES: dict[str, check.Check] = {
     "characters": usd,
 }
 _FIELDS: dict[str, check.Check] = {
-    "provider": _provider,
+    "provider": provider,
     "model": _model,
     "prices": _prices,
     "discount_percent": _discount,

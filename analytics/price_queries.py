@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 import uuid
 from collections import defaultdict
+from decimal import Decimal
 
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -50,7 +51,7 @@ def tariff(row: PriceOverride) -> Tariff:
         provider=row.provider,
         model=row.model,
         prices=row.prices,
-        discount_percent=row.discount_percent,
+        discount_percent=Decimal(row.discount_percent),
         starts_us=0 if row.starts_at is None else microseconds(row.starts_at),
         ends_us=None if row.ends_at is None else microseconds(row.ends_at),
     )

@@ -17,7 +17,7 @@ import psycopg
 from django.db import connection
 
 from analytics import histogram
-from analytics.models import RequestLog
+from analytics.models import RequestLog, RollupMetadata
 from analytics.record import Record
 
 MINUTE, HOUR, METADATA = "analytics_rollupminute", "analytics_rolluphour", "analytics_rollupmetadata"
@@ -110,6 +110,21 @@ def correct(changes: Iterable[tuple[RequestLog, Decimal, int]]) -> None:
     _add(METADATA, _METADATA_DIMENSIONS, ("cost_usd",), metadata)
 
 
+def forget(logs: Iterable[RequestLog]) -> None:
+    """Takes calls out of the sums by metadata, all their pairs, in the caller's transaction."""
+    metadata: dict[tuple[Any, ...], _Sum] = {}
+    buckets = set()
+    for log in logs:
+        bucket = log.started_at.replace(minute=0, second=0, microsecond=0)
+        few = [-number for number in _few_numbers(_numbers(log))]
+        for key, value in sorted(log.metadata.items())[:METADATA_KEYS]:
+            named = (bucket, log.workspace_id or NOBODY, _text(key), _text(value))
+            _of(metadata, named, len(_METADATA_SUMS)).add(few)
+            buckets.add(bucket)
+    _add(METADATA, _METADATA_DIMENSIONS, _METADATA_SUMS, metadata)
+    RollupMetadata.objects.filter(bucket__in=buckets, calls__lte=0).delete()
+
+
 def _add(table: str, dimensions: tuple[str, ...], sums: tuple[str, ...], found: dict[tuple[Any, ...], _Sum]) -> None:
     """Adds to rows that are there. All names in the statement are constants of this module."""
     if not found:
@@ -153,7 +168,7 @@ def _dimensions(record: Record | RequestLog) -> tuple[Any, ...]:
     )
 
 
-def _numbers(record: Record) -> tuple[Any, ...]:
+def _numbers(record: Record | RequestLog) -> tuple[Any, ...]:
     """The values of `_SUMS` for one call."""
     return (
         1,

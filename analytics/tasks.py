@@ -11,7 +11,7 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connection, transaction
 
-from analytics import courier, partitions, rollups
+from analytics import courier, partitions, retention, rollups
 from analytics import ingest as ingestion
 from analytics.shipper import unpack
 
@@ -48,6 +48,9 @@ def drop_old_logs() -> None:
     dropped = partitions.drop_before(first_kept)
     if dropped:
         logger.info("dropped what is older than %s: %s", first_kept, ", ".join(dropped))
+    deleted = retention.delete_expired(now)
+    if deleted:
+        logger.info("deleted %d calls that their workspaces do not keep any longer", deleted)
     rollups.drop_minutes_before(now - MINUTES_KEPT)
 
 

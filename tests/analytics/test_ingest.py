@@ -10,7 +10,7 @@ from analytics import partitions
 from analytics import record as records
 from analytics.ingest import ingest
 from analytics.models import DeadRecord, RequestBody, RequestLog
-from analytics.record import AttemptRecord
+from analytics.record import AttemptRecord, MediaRecord
 
 pytestmark = pytest.mark.django_db
 
@@ -64,7 +64,7 @@ def test_every_field_comes_back(make_record):
     assert row.attempts == [expected]
     assert (row.span_id, row.parent_span_id, row.span_name) == ("child", "parent", "look it up")
     assert row.media == {"images": 2, "size": "512x512", "quality": "hd", "seconds": "0", "characters": 0}
-    skipped = {"started_at_us", "cost_usd", "metadata", "attempts", "request", "response", "response_is_stream"}
+    skipped = {"started_at_us", "cost_usd", "metadata", "media", "attempts", "request", "response", "response_is_stream"}
     for name in set(record.__struct_fields__) - skipped:
         value = getattr(row, name)
         assert (str(value) if name == "id" or name.endswith("_id") else value) == getattr(record, name), name

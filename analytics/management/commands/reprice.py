@@ -35,4 +35,4 @@ class Command(BaseCommand):
             )
         except InvalidRequest as error:
             raise CommandError(error.message) from error
-        self.stdout.write(f"{done.seen} calls, {done.changed} of them changed, {done.difference:+f} USD")
+        self.stdout.write(f"{done.seen} calls, {done.changed} of them changed, {done.difference:+.6f} USD")
