@@ -92,11 +92,12 @@ class Bound:
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The bounds of one try: `begin` for its first token or whole answer, `end` for its last byte, `idle_ms` for a silence
-    in between."""
+    in between. A silence before the first token is one too, unless the config `bounds_beginning` by itself."""
 
     begin: Bound | Deadline | None
     end: Bound | Deadline | None
     idle_ms: int | None
+    bounds_beginning: bool = False
 
     def idle_error(self) -> UpstreamTimeout:
         return UpstreamTimeout(f"The provider was silent for {self.idle_ms}ms in the middle of its answer", code="idle_timeout")
@@ -112,15 +113,16 @@ def clock(target: Target, deadline: Deadline | None, *, stream: bool) -> Clock |
     now = asyncio.get_running_loop().time()
     end: list[Bound | Deadline] = [] if deadline is None else [deadline]
     if total_ms is not None:
-        end.append(Bound(now + total_ms / 1000, f"The answer was not complete within {total_ms}ms", "total_timeout"))
+        end.append(Bound(now + total_ms / 1000, f"The answer was not complete within {total_ms}ms", code="total_timeout"))
     begin = list(end)
     if attempt_ms is not None:
         message = f"Request exceeded the timeout sent in the request: {attempt_ms}ms"
         begin.append(Bound(now + attempt_ms / 1000, message, UpstreamTimeout.code))
     if first_ms is not None:
         message = f"The first token did not come within {first_ms}ms"
-        begin.append(Bound(now + first_ms / 1000, message, "first_token_timeout"))
-    return Clock(min(begin, key=_at, default=None), min(end, key=_at, default=None), idle_ms)
+        begin.append(Bound(now + first_ms / 1000, message, code="first_token_timeout"))
+    bounds_beginning = attempt_ms is not None or first_ms is not None
+    return Clock(min(begin, key=_at, default=None), min(end, key=_at, default=None), idle_ms, bounds_beginning)
 
 
 def _at(bound: Bound | Deadline) -> float:
