@@ -89,7 +89,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - whatever a sender fails at is the answer, and never a traceback with a secret
         answer = {"error": f"{type(error).__name__}: {error}"}
     if "error" in answer:
-        answer["error"] = scrubbed(guard.refused or answer["error"] or heard.said or "it was not accepted", job)
+        # The guard's no names the host that was looked up, and nothing else of the address.
+        answer["error"] = guard.refused or scrubbed(answer["error"] or heard.said or "it was not accepted", job)
     print(json.dumps(answer))
 
 
