@@ -78,7 +78,7 @@ class OptionsForm(ConsoleForm):
         )
         self.fields["custom_host"].required = not row.base_url
         self.fields["custom_host"].widget.attrs["placeholder"] = row.base_url
-        for option in row.options:
+        for option in (option for option in row.options if not option.unfit):
             in_address = option.name in row.placeholders and not host
             field = _field(option, stored)
             field.required = not option.default and not option.secret and (option.required or in_address)

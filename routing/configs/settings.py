@@ -340,7 +340,7 @@ TARGET: fields.Fields = {
 }
 OPTIONS: fields.Fields = {
     written: Field(
-        Form(partial(table.option_value, name), {"type": ["string", "object", "number", "boolean"]}),
+        Form(partial(table.option_value, name), table.option_schema(name)),
         "A provider's own setting.",
         name,
     )

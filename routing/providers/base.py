@@ -94,7 +94,8 @@ class Option:
     A `secret` is encrypted at rest, masked, and bound to its host like the key itself. A `destination` decides where the
     credential goes, so that a stored one is not sent elsewhere by a caller; an option in the base URL always is one. `default`
     stands in for an option that nobody gives. `kind` is ``url`` for an absolute address and ``json`` for an object, which is
-    kept as its text.
+    kept as its text. `unfit` is why the gateway cannot do what an option asks for that callers bring from elsewhere: it is
+    refused with these words and not overlooked.
     """
 
     name: str
@@ -106,10 +107,16 @@ class Option:
     destination: bool = False
     default: str = ""
     kind: Literal["text", "url", "json"] = "text"
+    unfit: str = ""
 
     @property
     def request_header(self) -> str:
         return f"x-portkey-{self.header or self.name.replace('_', '-')}"
+
+    @property
+    def request_headers(self) -> tuple[str, ...]:
+        """Everything that it may be called in a request; `request_header`, which goes before the others, is the last."""
+        return (*(f"x-portkey-{name.replace('_', '-')}" for name in reversed(self.names)), self.request_header)
 
     @property
     def title(self) -> str:

@@ -182,7 +182,7 @@ def _credential(row: Provider) -> str:
 
 
 def _options(row: Provider) -> str:
-    return ", ".join(map(_option, row.options))
+    return ", ".join(_option(option) for option in row.options if not option.unfit)
 
 
 def _option(option: Option) -> str:

@@ -25,6 +25,8 @@ _HOST_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?(?:\.[A-Za-z0
 
 def read(option: Option, value: Any, path: str) -> str:
     """The option's value as a text. Raises `InvalidConfig` with the path and never with the value."""
+    if option.unfit:
+        raise InvalidConfig(f"{path}: {option.unfit}", param=path)
     if option.kind == "json" and isinstance(value, dict):
         value = orjson.dumps(value).decode()
     text = values.text(value, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routing.call import Call, Json, Target
 from routing.configs import params
-from routing.errors import InvalidRequest
+from routing.errors import InvalidRequest, Unsupported
 from routing.providers import options
 
 PLACEHOLDER = params.PLACEHOLDER
@@ -37,13 +37,16 @@ def url(target: Target, path: str) -> str:
 def headers(call: Call, target: Target) -> dict[str, str]:
     """Header names are lower-case. Later steps win: the basics, the credential, the target's options, the forwarded headers.
 
-    Raises `InvalidRequest` for an option that cannot be a header's value. No client header passes but the forwarded ones.
+    Raises `InvalidRequest` for an option that cannot be a header's value, and for one that cannot be honoured. No client header
+    passes but the forwarded ones.
     """
     provider = target.provider
     built = {"content-type": "application/json", "accept": "text/event-stream" if call.stream else "application/json"}
     provider.auth(built, target)
     for option in provider.options:
         value = target.options.get(option.name) or option.default
+        if option.unfit and value:
+            raise Unsupported(f"{option.name}: {option.unfit}", param=f"{target.path}.{option.name}")
         if option.sent_as and value not in (None, ""):
             built[option.sent_as] = str(value)
     for name in target.forward_headers:

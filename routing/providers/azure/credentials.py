@@ -27,6 +27,10 @@ _TENANT = re.compile(r"[A-Za-z0-9.-]{1,100}")
 # The headers in which a credential may stand; one that the caller forwards on purpose is left alone.
 _CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key"})
 
+_OWN_IDENTITY = (
+    "the gateway's own identity is not lent out: use azure_auth_mode entra, or give azure_ad_token."
+)
+
 OPTIONS = (
     Option("azure_ad_token", secret=True),
     Option("azure_auth_mode"),
@@ -35,6 +39,8 @@ OPTIONS = (
     Option("azure_entra_client_secret", secret=True),
     Option("azure_entra_scope"),
     Option("azure_authority_host", kind="url", destination=True),
+    Option("azure_managed_client_id", unfit=_OWN_IDENTITY),
+    Option("azure_workload_client_id", unfit=_OWN_IDENTITY),
 )
 
 _tokens: TokenCache[str] = TokenCache()

@@ -10,6 +10,8 @@ from routing.providers.base import Option, Provider, Send
 # The newest version by date that is not a preview.
 DEFAULT_API_VERSION = "2024-10-21"
 
+_WHOLE_ADDRESS = "addresses of endpoints have changed too often to be made of parts: give the whole one as azure_foundry_url."
+
 _NOT_OF_OPENAI = frozenset(
     (
         *(Endpoint.MESSAGES, Endpoint.COUNT_TOKENS, Endpoint.RERANK, Endpoint.MODERATIONS),
@@ -65,6 +67,9 @@ ROWS = (
         options=(
             Option("azure_foundry_url", kind="url"),
             Option("api_version", header="azure-api-version"),
+            Option("azure_endpoint_name", unfit=_WHOLE_ADDRESS),
+            Option("azure_region", unfit=_WHOLE_ADDRESS),
+            Option("azure_deployment_type", unfit=_WHOLE_ADDRESS),
             Option("azure_extra_parameters", header="azure-extra-params", sent_as="extra-parameters", default="drop"),
             Option("anthropic_version", sent_as="anthropic-version"),
             Option("anthropic_beta", sent_as="anthropic-beta"),

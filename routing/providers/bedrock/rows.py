@@ -8,6 +8,21 @@ from routing.providers.base import Option, Provider
 from routing.providers.bedrock import BedrockDialect
 from routing.providers.bedrock.credentials import authorise
 
+# What Portkey reads for the files and batches of this cloud.
+_NO_FILES = (
+    "this is for files and batches of AWS, which the gateway has not: name the model in the call or in override_params."
+)
+UNFIT = tuple(
+    Option(name, unfit=_NO_FILES)
+    for name in (
+        "aws_s3_bucket",
+        "aws_s3_object_key",
+        "aws_bedrock_model",
+        "amz_server_side_encryption",
+        "amz_server_side_encryption_aws_kms_key_id",
+    )
+)
+
 ROWS = (
     # No key in the usual sense: the signer says what is missing.
     Provider(
@@ -33,6 +48,7 @@ ROWS = (
             Option("aws_sts_endpoint", kind="url", destination=True),
             Option("anthropic_beta"),
             Option("anthropic_version"),
+            *UNFIT,
         ),
         source="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
     ),

@@ -42,6 +42,7 @@ ROWS = (
             SERVICE_ACCOUNT,
             Option("anthropic_version"),
             Option("anthropic_beta", sent_as="anthropic-beta"),
+            Option("vertex_storage_bucket_name", unfit="the gateway has no files and batches of Vertex AI, for which this is."),
         ),
         signer=AccessTokens(),
         source="https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest",

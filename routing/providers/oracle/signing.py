@@ -28,6 +28,7 @@ COMPARTMENT = Option("oracle_compartment_id", sent_as="opc-compartment-id")
 # Who signs, in the order in which they name the key.
 _NAMES = ("oracle_tenancy", "oracle_user", "oracle_fingerprint")
 _KEY, _PASSPHRASE = "oracle_private_key", "oracle_key_passphrase"
+_NONE_HERE = "the service is called at its address of OpenAI's dialect, which knows neither versions nor modes of serving."
 OPTIONS = (
     REGION,
     COMPARTMENT,
@@ -35,6 +36,7 @@ OPTIONS = (
     *(Option(name, destination=True) for name in _NAMES),
     Option(_KEY, secret=True),
     Option(_PASSPHRASE, secret=True),
+    *(Option(name, unfit=_NONE_HERE) for name in ("oracle_api_version", "oracle_serving_mode")),
 )
 
 

@@ -63,13 +63,18 @@ SECRET_OPTIONS = frozenset(name for name, option in _OPTIONS.items() if option.s
 # Which request header sets which option: the vendor's own header, or Portkey's, which wins because it stands later.
 OPTION_HEADERS: dict[str, str] = {
     **{option.sent_as: option.name for row in _ROWS for option in row.options if option.sent_as},
-    **{option.request_header: option.name for row in _ROWS for option in row.options},
+    **{header: option.name for row in _ROWS for option in row.options for header in option.request_headers},
 }
 
 
 def option_value(name: str, value: Any, path: str) -> str:
     """What a config says of an option, by the option's canonical name. Raises `InvalidConfig` with the path."""
     return options.read(_OPTIONS[name], value, path)
+
+
+def option_schema(name: str) -> dict[str, Any]:
+    """What a config's JSON schema says of an option. One that would be refused fits no value."""
+    return {"not": {}} if _OPTIONS[name].unfit else {"type": ["string", "object", "number", "boolean"]}
 
 
 def find(name: str) -> Provider:

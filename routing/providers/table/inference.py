@@ -45,6 +45,9 @@ ROWS = (
         CHAT | TEXT | EMBED | RERANK,
         dialect=OLDER,
         aliases=("fireworks",),
+        options=(
+            Option("fireworks_account_id", unfit="the gateway has no datasets and tunings of Fireworks, for which this is."),
+        ),
         price_id="fireworks",
     ),
     row(

@@ -8,6 +8,7 @@ from routing.providers.auth import header_key, no_auth
 from routing.providers.base import Option
 from routing.providers.bedrock import rows as bedrock
 from routing.providers.bedrock.credentials import authorise
+from routing.providers.bedrock.rows import UNFIT
 from routing.providers.table.rows import IMAGES, NONE, own_server, row
 
 _SAGEMAKER = (
@@ -28,6 +29,7 @@ ROWS = (
         signer=partial(authorise, service="sagemaker"),
         options=(
             *(option for option in bedrock.ROWS[0].options if option.name.startswith("aws_")),
+            *UNFIT,
             *(Option(f"amzn_sagemaker_{name.replace('-', '_')}", sent_as=f"x-amzn-sagemaker-{name}") for name in _SAGEMAKER),
         ),
     ),
