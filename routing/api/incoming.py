@@ -26,6 +26,8 @@ _JSON = "application/json"
 _BODILESS = frozenset({"GET", "HEAD"})
 # Some SDKs send a body with these, of which no endpoint of ours makes anything.
 _MEANINGLESS = frozenset({"DELETE"})
+# Headers whose JSON may hold any language.
+_TEXTS = ("x-portkey-config", "x-portkey-metadata")
 _TARGET_HEADERS = ("x-portkey-config", "x-portkey-provider", "x-portkey-virtual-key")
 # Endpoints whose callers send files.
 _FORMS = frozenset(
@@ -45,6 +47,9 @@ _NEEDED: dict[str, tuple[str, tuple[type, ...]]] = {
     Endpoint.IMAGES: ("prompt", (str,)),
     Endpoint.SPEECH: ("input", (str,)),
 }
+# Where a config may stand among the parameters, which is where Portkey's SDK puts the one that `create` is given.
+_CONFIG = "config"
+_TAKES_CONFIG = frozenset({*_NEEDED, Endpoint.RESPONSES})
 
 
 def begin(request: HttpRequest, endpoint: str, *, resource: bool = False) -> Call:
@@ -98,13 +103,22 @@ def read(request: HttpRequest, call: Call, caller: Caller, provider_key: str | N
         raise BodyTooLarge("The request body is larger than this server takes.") from error
     if len(raw) > gateway_max_bytes:
         raise BodyTooLarge(f"The request body is larger than {gateway_max_bytes} bytes (GATEHOUSE_MAX_BODY_BYTES).")
-    return dataclasses.replace(
-        call,
-        raw=raw,
-        body={} if bodiless or (not raw and call.path) else _body(raw, call),
-        headers=_without_gateway_key(call.headers, provider_key),
-        metadata=_metadata(call.headers, caller),
-    )
+    body = {} if bodiless or (not raw and call.path) else _body(raw, call)
+    headers = _without_gateway_key(call.headers, provider_key)
+    if _CONFIG in body and call.endpoint in _TAKES_CONFIG:
+        if (config := _config(body.pop(_CONFIG))) is not None:
+            headers["x-portkey-config"] = config
+        raw = orjson.dumps(body)  # the provider is not to see it, nor is the log: it may hold a credential
+    return dataclasses.replace(call, raw=raw, body=body, headers=headers, metadata=_metadata(headers, caller))
+
+
+def _config(value: Any) -> str | None:
+    """The config of a body as its header would say it: of this one call, so it goes before the header's."""
+    if value is None:
+        return None
+    if not isinstance(value, str | dict):
+        raise InvalidRequest("'config' must be the id of a saved config, or a config.", param=_CONFIG)
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def begin_socket(scope: Mapping[str, Any], endpoint: str, headers: Mapping[str, str]) -> Call:
@@ -133,8 +147,8 @@ def opened(call: Call, caller: Caller, provider_key: str | None, frames: Upload)
     return dataclasses.replace(
         call,
         upload=frames,
-        headers=_without_gateway_key(call.headers, provider_key),
-        metadata=_metadata(call.headers, caller),
+        headers=(headers := _without_gateway_key(call.headers, provider_key)),
+        metadata=_metadata(headers, caller),
     )
 
 
@@ -161,8 +175,8 @@ def uploaded(call: Call, caller: Caller, provider_key: str | None, upload: Uploa
         raw=orjson.dumps(shown),
         body=fields,
         upload=upload,
-        headers=_without_gateway_key(call.headers, provider_key),
-        metadata=_metadata(call.headers, caller),
+        headers=(headers := _without_gateway_key(call.headers, provider_key)),
+        metadata=_metadata(headers, caller),
     )
 
 
@@ -181,11 +195,22 @@ def _without_gateway_key(headers: Mapping[str, str], provider_key: str | None) -
     """The headers that later steps see: the gateway's own key stays at the edge, so it can neither be forwarded nor logged."""
     kept = dict(headers)
     kept.pop("x-portkey-api-key", None)
+    for name in _TEXTS:
+        if name in kept:
+            kept[name] = _as_utf8(kept[name])
     if "authorization" in kept and (provider_key is None or bearer(kept) != provider_key):
         del kept["authorization"]
     if "x-api-key" in kept and kept["x-api-key"] != provider_key:
         del kept["x-api-key"]
     return kept
+
+
+def _as_utf8(value: str) -> str:
+    """A header's value as it was meant: the wire has bytes, which were read one by one."""
+    try:
+        return value if value.isascii() else value.encode("latin1").decode()
+    except UnicodeError:
+        return value
 
 
 def _body(raw: bytes, call: Call) -> Json:

@@ -108,6 +108,40 @@ def test_metadata_of_the_call_goes_over_that_of_the_key(given, expected):
     assert read(request(**headers), caller=caller).metadata == expected
 
 
+@pytest.mark.parametrize(
+    ("config", "header"), [("pc-1@prod", "pc-1@prod"), ({"virtual_key": "v"}, '{"virtual_key":"v"}'), ('{"a": 1}', '{"a": 1}')]
+)
+def test_a_config_among_the_parameters_is_that_of_the_call(config, header):
+    call = read(request({**CHAT, "config": config}, x_portkey_config="pc-2"))
+    assert call.headers["x-portkey-config"] == header
+    assert call.body == orjson.loads(call.raw) == CHAT
+
+
+def test_a_config_that_is_null_leaves_it_to_the_header():
+    call = read(request({**CHAT, "config": None}, x_portkey_config="pc-2"))
+    assert (call.headers["x-portkey-config"], call.body) == ("pc-2", CHAT)
+
+
+@pytest.mark.parametrize("config", [[], 5, True])
+def test_a_config_that_can_be_none_is_refused(config):
+    assert refusal(request({**CHAT, "config": config})).param == "config"
+
+
+def test_what_is_passed_through_keeps_a_config_of_its_own():
+    body = {"config": {"a": 1}}
+    call = read(request(body), endpoint="proxy")
+    assert (call.body, orjson.loads(call.raw), "x-portkey-config" in call.headers) == (body, body, False)
+
+
+def test_configs_and_metadata_may_be_in_any_language():
+    as_sent = '{"kind": "代码"}'.encode().decode("latin1")
+    call = read(request(x_portkey_metadata=as_sent, x_portkey_config=as_sent))
+    assert call.metadata == {"kind": "代码"}
+    assert orjson.loads(call.headers["x-portkey-config"]) == {"kind": "代码"}
+    old = read(request(x_portkey_metadata='{"city": "Köln"}'))
+    assert old.metadata == {"city": "Köln"}, "Latin-1 is read as it is"
+
+
 def test_metadata_is_cut_to_a_bound():
     (entry,) = read(request(x_portkey_metadata=orjson.dumps({"n" * 5000: "v" * 5000}).decode())).metadata.items()
     assert [len(part) for part in entry] == [1024, 1024]
