@@ -267,6 +267,11 @@ class Breakers:
         state.probing = False
         self._pipe.ask(self._release, [probe_key(subject.id)], [probe]).add_done_callback(_seen)
 
+    def listen(self) -> None:
+        """Begins to hear of what other processes find out, if it has not yet."""
+        if self._listening is None:
+            self._listening = asyncio.get_running_loop().create_task(self._listen())
+
     async def close(self) -> None:
         # redis-py may take a cancellation that comes while it connects for a time-out of its own: then another one is needed.
         while self._listening is not None and not self._listening.done():
@@ -341,8 +346,7 @@ class Breakers:
             state.open_until, state.alone = now + breaker.cooldown_ms / 1000, True
 
     def _new_state(self, subject_id: str) -> _State:
-        if self._listening is None:
-            self._listening = asyncio.get_running_loop().create_task(self._listen())
+        self.listen()
         if len(self._states) >= MAX_STATES:
             self._states = {key: state for key, state in self._states.items() if state.open_until}
         state = self._states[subject_id] = _State()

@@ -116,6 +116,7 @@ async def _start() -> Gateway:
     )
     gateway.snapshots.start()
     gateway.shipper.start()
+    gateway.health.breakers.listen()  # so that a process knows before its first call which targets are left alone
     await asyncio.to_thread(gateway.snapshots.loaded.wait, FIRST_SNAPSHOT_S)
     _current = gateway
     return gateway

@@ -52,6 +52,23 @@ def test_every_process_leaves_a_failing_target_alone(pair: Product, lane: Lane, 
     assert (shown.state, shown.provider, shown.failures >= 4) == ("open", "openai", True)
 
 
+def test_a_process_that_never_asked_a_failing_target_leaves_it_alone(pair: Product, lane: Lane, first: str) -> None:
+    lane.will(status(500))
+    config = json.dumps({"virtual_key": first, "cb_config": {**OPENS, "failure_threshold": 2}})
+    headers = {"x-portkey-api-key": pair.api_key, "x-portkey-config": config}
+    redis_url = pair.stack.env["REDIS_URL"]
+    known = len(health.states(redis_url))
+
+    with pair.doors() as (one, other):
+        for _ in range(2):
+            one.post("/v1/chat/completions", json=HELLO, headers=headers)
+        wait_until(lambda: len(health.states(redis_url)) > known, "the breaker does not open")
+        answered = other.post("/v1/chat/completions", json=HELLO, headers=headers)
+
+    assert (answered.status_code, answered.headers["x-gatehouse-breaker"]) == (503, "open")
+    assert len(lane.received) == 2
+
+
 def test_a_call_whose_only_target_is_left_alone_is_told_when_to_come_back(pair: Product, lane: Lane, first: str) -> None:
     lane.will(status(500))
     config, trace_id = json.dumps({"virtual_key": first, "cb_config": {**OPENS, "failure_threshold": 1}}), new_trace()
