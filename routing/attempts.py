@@ -110,7 +110,7 @@ class _Run:
         exchange.parts.append(part)
         gateway.limits.settle(exchange.target_reservation, tokens=part.tokens, cost_nano=part.cost_nano)
         exchange.target_reservation = NOTHING
-        exchange.attempts[-1] = dataclasses.replace(exchange.attempts[-1], error=f"{error.code}: {error.message}")
+        exchange.mark_broken(error)
         reply.translator = resume.Spent(part.model)
         call, exchange.call = exchange.call, transcript.continued(exchange.call)
         try:
@@ -355,10 +355,10 @@ async def _send(
         if isinstance(translator, Bytes):
             status = response.status
             headers |= translator.begin(response.headers)
-        pieces = response.chunks()
-        beginning = await relay.begin(pieces, translator)
+        pieces = untimed = response.chunks()
         if clock is not None and (clock.end is not None or clock.idle_ms is not None):
-            pieces = relay.timed(pieces, clock)
+            pieces = relay.timed(untimed, clock)
+        beginning = await relay.begin(untimed if clock is not None and clock.bounds_beginning else pieces, translator)
         body = relay.relay(beginning, pieces, translator, response, None if heard_by is None else heard_by.ended)
         await anext(body)  # a generator that was never started would not close the connection when it is closed
         handed_on = True

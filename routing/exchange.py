@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -54,6 +55,11 @@ class Exchange:
     def mark_first_byte(self) -> None:
         if self.first_byte is None:
             self.first_byte = time.monotonic()
+
+    def mark_broken(self, error: GatewayError) -> None:
+        """The last try had begun to answer, and broke."""
+        if self.attempts and self.attempts[-1].error is None:
+            self.attempts[-1] = dataclasses.replace(self.attempts[-1], error=f"{error.code}: {error.message}")
 
     def headers(self) -> dict[str, str]:
         """The response headers that tell what happened (portkey-wire 2.3)."""

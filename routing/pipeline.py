@@ -86,6 +86,7 @@ async def _follow(exchange: Exchange, pieces: AsyncGenerator[bytes], gateway: Ga
                 finish(exchange, gateway, kept.content())
     except GatewayError as error:
         exchange.error = error
+        exchange.mark_broken(error)
         raise
     finally:
         # Neither complete nor broken: the caller hung up.
