@@ -16,6 +16,7 @@ from keys.hashing import shown
 from keys.limits import NANO, Limit, Period, Unit
 from routing.call import Json, Target
 from routing.configs import values
+from routing.configs.document import check_keys
 from routing.configs.facts import Facts
 from routing.configs.inherit import Level
 from routing.configs.normalise import normalise
@@ -157,7 +158,9 @@ def _config(header: str | None, caller: Caller, snapshot: Snapshot) -> tuple[Jso
             raise InvalidConfig(
                 f"x-portkey-config is neither a config's id nor valid JSON: {error}.", param="x-portkey-config"
             ) from error
-        return ({} if parsed == {} else normalise(parsed)), None
+        body = {} if parsed == {} else normalise(parsed)
+        check_keys(named)
+        return body, None
     if caller.is_anonymous:
         raise Unauthenticated("A saved config needs a gateway API key: send it in the x-portkey-api-key header.")
     entry = snapshot.config(caller.workspace_id, named)

@@ -47,6 +47,11 @@ def _refuse(reason: str) -> NoReturn:
     raise InvalidConfig(f"{_WHERE}: {reason}", param=_WHERE)
 
 
+def check_keys(text: str) -> None:
+    """Raises `InvalidConfig` where a key stands twice in an object of a JSON text that is known to be sound."""
+    json.loads(text, object_pairs_hook=_once)
+
+
 def _json(text: str) -> object:
     parsed = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
     _bounded(parsed)
