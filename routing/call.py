@@ -147,8 +147,8 @@ class Usage:
         return self.output_tokens + self.reasoning_tokens + self.audio_output_tokens
 
 
-# Statuses that a retry repeats when a config names none (portkey-wire: retry.on_status_codes).
-DEFAULT_RETRY_STATUSES = frozenset({429, 500, 502, 503, 504})
+# Statuses that a retry repeats when a config names none (portkey-wire: retry.on_status_codes). 529 says "overloaded".
+DEFAULT_RETRY_STATUSES = frozenset({429, 500, 502, 503, 504, 529})
 
 
 @dataclass(frozen=True, slots=True)

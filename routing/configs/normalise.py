@@ -40,7 +40,7 @@ def normalise(config: object, *, saved: bool = False) -> Json:
 
     With `saved` the config is meant for the database, where a credential in clear text is refused.
     """
-    canonical = _Normaliser(saved).node(config, "", 1)
+    canonical = _Normaliser(saved).node(config, "", 0)
     if not canonical:
         raise InvalidConfig(
             "The config is empty: it needs at least a provider, a virtual_key, targets or an option.", param="config"
@@ -57,12 +57,12 @@ class _Normaliser:
         self._count = 0
 
     def node(self, raw: object, path: str, depth: int) -> Json:
-        """A target, or the whole config, which has the same keys and some more."""
+        """A target, or the whole config, which has the same keys and some more; `depth` counts the strategies above it."""
         if depth > MAX_DEPTH:
             fields.refuse(path, f"targets are nested deeper than {MAX_DEPTH} levels.")
         canonical: Json = {}
         for key, value, where in self._pairs(raw, path):
-            if key in settings.ROOT and depth > 1:
+            if key in settings.ROOT and depth:
                 fields.refuse(where, f"{key} belongs to the whole config, not to one of its targets.")
             if key == "targets":
                 fields.put(canonical, key, self._targets(value, where, depth), where)

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from portkey_ai._vendor import openai as bundled
 
 from tests import vendors
-from tests.e2e.product import HELLO, STORED_KEY, Product
+from tests.e2e.product import HELLO, STORED_KEY, Product, new_trace
 from tests.fakes import Lane, answer, sends, status
 
 Client = Callable[..., Any]
@@ -272,6 +272,58 @@ def test_a_request_timeout_in_every_unit(portkey_client: Client, lane: Lane, tim
 
     assert error.status_code == 408
     assert "500ms" in error.message
+
+
+@pytest.mark.parametrize("form", ["object", "text", "id"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_config_is_given_to_a_single_call(
+    product: Product, portkey_client: Client, lane: Lane, virtual_key: str, form: str, stream: bool
+) -> None:
+    config = {"virtual_key": virtual_key, "override_params": {"temperature": 0.5}}
+    given = {"object": config, "text": json.dumps(config), "id": product.config(config) if form == "id" else ""}[form]
+    client = portkey_client(config={"virtual_key": "another"})
+
+    answered = ask(client, config=given, stream=stream)
+
+    text = (
+        "".join(piece.choices[0].delta.content or "" for piece in answered) if stream else answered.choices[0].message.content
+    )
+    assert text == vendors.TEXT
+    assert (lane.last.json["temperature"], "config" in lane.last.json) == (0.5, False)
+
+
+def test_a_credential_in_the_config_of_a_single_call_is_not_in_the_log(
+    product: Product, portkey_client: Client, lane: Lane
+) -> None:
+    secret, trace_id = f"sk-{new_trace()}", new_trace()
+
+    ask(portkey_client(trace_id=trace_id), config={**openai(lane), "api_key": secret})
+
+    assert lane.last.headers["authorization"] == f"Bearer {secret}"
+    assert secret not in json.dumps(product.admin("GET", f"/v1/logs/{product.record(trace_id)['id']}"))
+
+
+def test_a_rule_in_chinese_is_read_from_a_header_as_it_is(product: Product, lane: Lane) -> None:
+    rules = [{"condition": "input.contains('代码') and metadata.kind == '编程'", "target": openai(lane, model="coder")}]
+    config = {"conditional_routing": {"rules": rules, "default": openai(lane, model="other")}}
+    headers = {
+        b"x-portkey-api-key": product.api_key.encode(),
+        b"x-portkey-config": json.dumps(config, ensure_ascii=False).encode(),
+        b"x-portkey-metadata": '{"kind": "编程"}'.encode(),
+    }
+    body = {"model": "m", "messages": [{"role": "user", "content": "写一段代码"}]}
+
+    answered = httpx.post(f"{product.url}/v1/chat/completions", json=body, headers=headers)
+
+    assert answered.status_code == 200, answered.text
+    assert lane.last.json["model"] == "coder"
+
+
+def test_a_key_that_stands_twice_is_refused(product: Product) -> None:
+    answered = product.call(config='{"virtual_key": "a", "retry": {"attempts": 1, "attempts": 2}}')
+
+    assert (answered.status_code, answered.json()["error"]["code"]) == (400, "invalid_config")
+    assert "'attempts' stands twice" in answered.text
 
 
 # --- More of Portkey's schema ---------------------------------------------------------------------------------------

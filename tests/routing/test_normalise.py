@@ -23,9 +23,9 @@ def refused(config: object, **options: bool) -> InvalidConfig:
 
 
 def nested(depth: int) -> Json:
-    """A config of so many levels of targets."""
+    """A target below so many strategies."""
     config: Json = A
-    for _ in range(depth - 1):
+    for _ in range(depth):
         config = {"targets": [config]}
     return config
 
@@ -311,7 +311,7 @@ def test_a_config_of_a_version_long_past_is_refused():
 def test_targets_nest_to_a_bound():
     assert normalise(nested(MAX_DEPTH))
     error = refused(nested(MAX_DEPTH + 1))
-    assert error.param == ".".join(["targets[0]"] * MAX_DEPTH)
+    assert error.param == ".".join(["targets[0]"] * (MAX_DEPTH + 1))
     assert f"deeper than {MAX_DEPTH}" in error.message
 
 
