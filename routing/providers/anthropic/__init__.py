@@ -16,6 +16,7 @@ from routing.providers.anthropic.native import NativeStream, native_answer, nati
 from routing.providers.anthropic.reply import completion
 from routing.providers.anthropic.request import take_headers, translated
 from routing.providers.anthropic.stream import ChunkStream
+from routing.providers.wishes import Wishes
 
 # Calls in the vendor's own words.
 _NATIVE = frozenset({Endpoint.MESSAGES, Endpoint.COUNT_TOKENS})
@@ -41,11 +42,9 @@ class AnthropicDialect:
         outgoing.require_model(body, target)
         headers = outgoing.headers(call, target)
         body = take_headers(body, headers)
-        return UpstreamRequest(
-            url=outgoing.url(target, "messages"),
-            headers=headers,
-            body=orjson.dumps(translated(body, target.provider.label)),
-        )
+        wishes = Wishes(target)
+        sent = orjson.dumps(translated(body, wishes))
+        return UpstreamRequest(url=outgoing.url(target, "messages"), headers=headers, body=sent, dropped=wishes.dropped)
 
     def streams(self, call: Call, target: Target) -> bool:
         """An event stream where the caller asked for one; a count of tokens is none."""

@@ -3,6 +3,7 @@
 - system and developer messages, wherever they stand, become system blocks in their order: the vendor has one place for them.
 - Messages of the same side in a row become one turn. The vendor demands it for tool results, which must all follow the turn
   that asked for them, and reads it so for all others.
+- Empty texts are left out, and a message of the assistant that says nothing unless it is the last: the vendor refuses both.
 - A text alone stays a text. `cache_control` is carried from a part or a message, whole.
 """
 
@@ -62,6 +63,8 @@ def conversation(messages: Any, label: str) -> tuple[list[Json], list[Json]]:
         if side is None:
             raise Unsupported(f"{label} knows no role {role!r}.", param=f"{path}.role")
         content = _content(role, message, path, label)
+        if side == "assistant" and not content and index < len(messages) - 1:
+            continue
         if turns and turns[-1]["role"] == side:
             turns[-1]["content"] = _as_blocks(turns[-1]["content"]) + _as_blocks(content)
         else:
@@ -118,7 +121,7 @@ def _tool_result(message: Json, path: str, label: str) -> Json:
     block: Json = {"type": "tool_result", "tool_use_id": message["tool_call_id"]}
     content = message.get("content")
     if isinstance(content, list):
-        block["content"] = [_part(part, f"{path}.content[{place}]", label) for place, part in enumerate(content)]
+        block["content"] = _parts(content, path, label)
     elif content is not None:
         block["content"] = content
     if message.get("is_error") is not None:
@@ -130,7 +133,7 @@ def _blocks(message: Json, path: str, label: str) -> list[Json]:
     """The content of a message as blocks; an empty text gives none, because the vendor refuses empty blocks."""
     content = message.get("content")
     if isinstance(content, list):
-        return [_part(part, f"{path}.content[{place}]", label) for place, part in enumerate(content)]
+        return _parts(content, path, label)
     if not isinstance(content, str):
         raise InvalidRequest(f"{path}.content must be a text or a list of parts.", param=f"{path}.content")
     return [_carry(message, {"type": "text", "text": content})] if content else []
@@ -140,6 +143,11 @@ def _as_blocks(content: str | list[Json]) -> list[Json]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}] if content else []
     return content
+
+
+def _parts(content: list[Any], path: str, label: str) -> list[Json]:
+    parts = (_part(part, f"{path}.content[{place}]", label) for place, part in enumerate(content))
+    return [part for part in parts if part.get("type") != "text" or part.get("text") != ""]
 
 
 def _part(part: Any, path: str, label: str) -> Json:

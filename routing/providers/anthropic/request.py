@@ -17,8 +17,9 @@ Translated:
 Left out, because the answer is as good without them: seed (a best effort even at its inventor's), store, metadata but for
 user_id, prompt_cache_key, prompt_cache_retention, prediction, and `name` of a message. stream_options shapes only our stream.
 
-Refused, unless the value is the harmless default: n, penalties, logit_bias, logprobs, modalities, audio, functions,
-function_call, verbosity, web_search_options; and a temperature above 1, where the vendor's scale ends.
+Refused, unless the value is the harmless default or the target lets it be left out: n, penalties, logit_bias, logprobs,
+modalities, audio, functions, function_call, verbosity, web_search_options; and a temperature above 1, where the vendor's scale
+ends.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from __future__ import annotations
 from typing import Any
 
 from routing.call import Json
-from routing.errors import InvalidRequest, Unsupported
+from routing.errors import InvalidRequest
 from routing.providers.anthropic.messages import conversation
 from routing.providers.anthropic.tools import translated_choice, translated_tools
+from routing.providers.wishes import HARMLESS, Wishes
 
 # The vendor demands a limit and OpenAI does not. Every model of the vendor can write this much.
 DEFAULT_MAX_TOKENS = 4096
@@ -38,21 +40,6 @@ JSON_INSTRUCTION = (
     "Answer with one valid JSON object and nothing else: no text before or after it, and no code fence around it."
 )
 
-# Values that change nothing, so that a caller who always sends them is served.
-_HARMLESS: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "presence_penalty": (0,),
-    "frequency_penalty": (0,),
-    "logit_bias": ({},),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "modalities": (["text"],),
-    "audio": (),
-    "functions": ([],),
-    "function_call": ("none", "auto"),
-    "verbosity": ("medium",),
-    "web_search_options": (),
-}
 _LEFT_OUT = frozenset({"seed", "store", "prompt_cache_key", "prompt_cache_retention", "prediction", "stream_options"})
 _TRANSLATED = frozenset(
     {
@@ -73,7 +60,7 @@ _TRANSLATED = frozenset(
         "output_config",
     }
 )
-_NOT_COPIED = _LEFT_OUT | _TRANSLATED | _HARMLESS.keys()
+_NOT_COPIED = _LEFT_OUT | _TRANSLATED | HARMLESS.keys()
 _EFFORTS = {"minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh", "max": "max"}
 _TIERS = {"auto": "auto", "default": "standard_only", "standard_only": "standard_only"}
 
@@ -90,9 +77,11 @@ def take_headers(body: Json, headers: dict[str, str]) -> Json:
     return body
 
 
-def translated(body: Json, label: str) -> Json:
-    """A Messages request. `label` names the vendor in errors. Raises `Unsupported` or `InvalidRequest`."""
-    _refuse(body, label)
+def translated(body: Json, wishes: Wishes) -> Json:
+    """A Messages request. Raises `Unsupported` or `InvalidRequest`; `wishes` is told what is left out instead."""
+    label = wishes.label
+    wishes.refuse_all(body)
+    body = _cool(body, wishes)
     out = {key: value for key, value in body.items() if key not in _NOT_COPIED and value is not None}
     system, out["messages"] = conversation(body.get("messages"), label)
     system = _system_blocks(body.get("system")) + system
@@ -100,15 +89,15 @@ def translated(body: Json, label: str) -> Json:
         out["stop_sequences"] = [stop] if isinstance(stop, str) else stop
     if metadata := _metadata(body):
         out["metadata"] = metadata
-    if tools := translated_tools(body.get("tools"), label):
+    if tools := translated_tools(body.get("tools"), wishes):
         out["tools"] = tools
-    if choice := translated_choice(body.get("tool_choice"), body.get("parallel_tool_calls"), bool(tools), label):
+    if choice := translated_choice(body.get("tool_choice"), body.get("parallel_tool_calls"), bool(tools), wishes):
         out["tool_choice"] = choice
-    if (tier := body.get("service_tier")) is not None:
-        out["service_tier"] = _known(_TIERS, tier, "service_tier", label)
+    if tier := _known(_TIERS, body.get("service_tier"), "service_tier", wishes):
+        out["service_tier"] = tier
     if body.get("reasoning_effort") == "none":
         out.setdefault("thinking", {"type": "disabled"})
-    if config := _output_config(body, label):
+    if config := _output_config(body, wishes):
         out["output_config"] = config
     if _format_type(body) == "json_object":
         system.append({"type": "text", "text": JSON_INSTRUCTION})
@@ -118,20 +107,20 @@ def translated(body: Json, label: str) -> Json:
     return out
 
 
-def _refuse(body: Json, label: str) -> None:
-    for field, harmless in _HARMLESS.items():
-        value = body.get(field)
-        if value is not None and value not in harmless:
-            raise Unsupported(f"{label} cannot express {field}.", param=field)
+def _cool(body: Json, wishes: Wishes) -> Json:
+    """`body` without a temperature that is above the vendor's scale."""
     temperature = body.get("temperature")
-    if isinstance(temperature, int | float) and temperature > 1:
-        raise Unsupported(f"{label} takes a temperature from 0 to 1, not {temperature}.", param="temperature")
+    if not isinstance(temperature, int | float) or temperature <= 1:
+        return body
+    wishes.refuse("temperature", f"{wishes.label} takes a temperature from 0 to 1, not {temperature}.")
+    return {key: value for key, value in body.items() if key != "temperature"}
 
 
-def _known(values: dict[str, str], value: Any, field: str, label: str) -> str:
+def _known(values: dict[str, str], value: Any, field: str, wishes: Wishes) -> str | None:
+    """The vendor's word for a value; None where there is no value, and for one that is left out."""
     found = values.get(value) if isinstance(value, str) else None
-    if found is None:
-        raise Unsupported(f"{label} knows no {field} {value!r}; it can be {', '.join(values)}.", param=field)
+    if found is None and value is not None:
+        wishes.refuse(field, f"{wishes.label} knows no {field} {value!r}; it can be {', '.join(values)}.")
     return found
 
 
@@ -163,13 +152,13 @@ def _format_type(body: Json) -> str:
     return kind
 
 
-def _output_config(body: Json, label: str) -> Json:
+def _output_config(body: Json, wishes: Wishes) -> Json:
     """The vendor's output_config: what the caller gave of it, then what other fields say."""
     given = body.get("output_config")
     config: Json = dict(given) if isinstance(given, dict) else {}
     effort = body.get("reasoning_effort")
-    if effort not in (None, "none"):
-        config["effort"] = _known(_EFFORTS, effort, "reasoning_effort", label)
+    if effort != "none" and (known := _known(_EFFORTS, effort, "reasoning_effort", wishes)):
+        config["effort"] = known
     kind = _format_type(body)
     if kind == "json_schema":
         named = body["response_format"].get("json_schema")
@@ -178,7 +167,7 @@ def _output_config(body: Json, label: str) -> Json:
             raise InvalidRequest("response_format.json_schema.schema must be an object.", param="response_format.json_schema")
         config["format"] = {"type": "json_schema", "schema": schema}
     elif kind not in ("text", "json_object"):
-        raise Unsupported(f"{label} cannot express response_format {kind!r}.", param="response_format.type")
+        wishes.refuse("response_format.type", f"{wishes.label} cannot express response_format {kind!r}.")
     return config
 
 

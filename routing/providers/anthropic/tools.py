@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from routing.call import Json
-from routing.errors import InvalidRequest, Unsupported
+from routing.errors import InvalidRequest
+from routing.providers.wishes import Wishes
 
 # The vendor's own settings of a tool, which callers write on the tool or inside its function.
 _CARRIED = ("cache_control", "defer_loading", "allowed_callers", "input_examples", "eager_input_streaming", "strict")
@@ -13,18 +14,24 @@ _NATIVE_CHOICES = frozenset({"auto", "any", "none", "tool"})
 _NAMED_CHOICES = {"auto": "auto", "required": "any", "any": "any", "none": "none"}
 
 
-def translated_tools(tools: Any, label: str) -> list[Json]:
+def translated_tools(tools: Any, wishes: Wishes) -> list[Json]:
     """The tools; an empty list where there are none. Raises `Unsupported` or `InvalidRequest` with the tool's path."""
     if tools is None:
         return []
     if not isinstance(tools, list):
         raise InvalidRequest("tools must be a list.", param="tools")
-    return [_tool(tool, f"tools[{index}]", label) for index, tool in enumerate(tools)]
+    read = (_tool(tool, f"tools[{index}]", wishes) for index, tool in enumerate(tools))
+    return [tool for tool in read if tool is not None]
 
 
-def translated_choice(choice: Any, parallel: Any, has_tools: bool, label: str) -> Json | None:
-    """The tool choice, with OpenAI's `parallel_tool_calls` in it; None where the vendor's default is meant."""
-    chosen = _choice(choice, label)
+def translated_choice(choice: Any, parallel: Any, has_tools: bool, wishes: Wishes) -> Json | None:
+    """The tool choice, with OpenAI's `parallel_tool_calls` in it; None where the vendor's default is meant.
+
+    The vendor takes no choice among no tools; one that demands a call is left for it to refuse.
+    """
+    chosen = _choice(choice, wishes)
+    if not has_tools and chosen is not None and chosen["type"] in ("auto", "none"):
+        return None
     if parallel is False and has_tools:
         chosen = chosen or {"type": "auto"}
         if chosen["type"] != "none":
@@ -32,7 +39,7 @@ def translated_choice(choice: Any, parallel: Any, has_tools: bool, label: str) -
     return chosen
 
 
-def _tool(tool: Any, path: str, label: str) -> Json:
+def _tool(tool: Any, path: str, wishes: Wishes) -> Json | None:
     if not isinstance(tool, dict):
         raise InvalidRequest(f"{path} must be an object.", param=path)
     kind = tool.get("type", "function")
@@ -46,7 +53,8 @@ def _tool(tool: Any, path: str, label: str) -> Json:
     inner = tool.get(kind)
     if kind == "custom" and isinstance(inner, dict):
         # OpenAI's free-form tool; the vendor's own tools of this type have their schema at the top.
-        raise Unsupported(f"{label} has no tools with free-form input.", param=path)
+        wishes.refuse(path, f"{wishes.label} has no tools with free-form input.")
+        return None
     if isinstance(inner, dict) and isinstance(inner.get("name"), str):
         # Portkey's way to write the vendor's own tools: {"type": "computer", "computer": {"name": "computer_20250124", ...}}.
         return {**{key: value for key, value in tool.items() if key != kind}, **inner, "type": inner["name"], "name": kind}
@@ -69,7 +77,7 @@ def _function(tool: Json, function: Json) -> Json:
     return out
 
 
-def _choice(choice: Any, label: str) -> Json | None:
+def _choice(choice: Any, wishes: Wishes) -> Json | None:
     if choice is None:
         return None
     if isinstance(choice, str) and choice in _NAMED_CHOICES:
@@ -80,4 +88,5 @@ def _choice(choice: Any, label: str) -> Json | None:
             return {"type": "tool", "name": function["name"]}
         if isinstance(kind, str) and kind in _NATIVE_CHOICES:
             return dict(choice)
-    raise Unsupported(f"{label} cannot express this tool_choice.", param="tool_choice")
+    wishes.refuse("tool_choice", f"{wishes.label} cannot express this tool_choice.")
+    return None

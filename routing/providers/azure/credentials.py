@@ -27,9 +27,7 @@ _TENANT = re.compile(r"[A-Za-z0-9.-]{1,100}")
 # The headers in which a credential may stand; one that the caller forwards on purpose is left alone.
 _CREDENTIALS = frozenset({"authorization", "api-key", "x-api-key"})
 
-_OWN_IDENTITY = (
-    "the gateway's own identity is not lent out: use azure_auth_mode entra, or give azure_ad_token."
-)
+_OWN_IDENTITY = "the gateway's own identity is not lent out: use azure_auth_mode entra, or give azure_ad_token."
 
 OPTIONS = (
     Option("azure_ad_token", secret=True),

@@ -51,7 +51,7 @@ ROWS = (
             Option("openai_beta", sent_as="openai-beta"),
             *credentials.OPTIONS,
         ),
-        source="https://learn.microsoft.com/azure/ai-foundry/openai/reference",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/azure-openai/api.ts",
     ),
     Provider(
         id="azure-ai",
@@ -75,6 +75,6 @@ ROWS = (
             Option("anthropic_beta", sent_as="anthropic-beta"),
             *credentials.OPTIONS,
         ),
-        source="https://learn.microsoft.com/rest/api/aifoundry/modelinference",
+        source="https://learn.microsoft.com/en-us/azure/ai-foundry/foundry-models/how-to/inference",
     ),
 )

@@ -60,6 +60,8 @@ def conversation(messages: Any, label: str) -> tuple[list[Json], list[Json]]:
             raise Unsupported(f"{label} knows no role {role!r}.", param=f"{path}.role")
         read = {"tool": reader.tool, "assistant": reader.assistant}.get(str(role), reader.content)
         blocks = read(message, path)
+        if side == "assistant" and not blocks and index < len(messages) - 1:
+            continue  # the vendor refuses a message that says nothing
         if turns and turns[-1]["role"] == side:
             turns[-1]["content"] += blocks
         else:

@@ -9,9 +9,7 @@ from routing.providers.bedrock import BedrockDialect
 from routing.providers.bedrock.credentials import authorise
 
 # What Portkey reads for the files and batches of this cloud.
-_NO_FILES = (
-    "this is for files and batches of AWS, which the gateway has not: name the model in the call or in override_params."
-)
+_NO_FILES = "this is for files and batches of AWS, which the gateway has not: name the model in the call or in override_params."
 UNFIT = tuple(
     Option(name, unfit=_NO_FILES)
     for name in (
@@ -50,6 +48,6 @@ ROWS = (
             Option("anthropic_version"),
             *UNFIT,
         ),
-        source="https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html",
+        source="https://github.com/vercel/ai/blob/main/packages/amazon-bedrock/src/amazon-bedrock-provider.ts",
     ),
 )

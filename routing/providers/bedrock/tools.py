@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from routing.call import Json
-from routing.errors import InvalidRequest, Unsupported
+from routing.errors import InvalidRequest
 from routing.providers.bedrock.messages import cache_point
 from routing.providers.wishes import Wishes
 
@@ -27,8 +27,11 @@ def tool_config(body: Json, turns: list[Json], maker: str, fields: Json, wishes:
             return None
         wishes.refuse("tool_choice", f"{wishes.label} cannot forbid calls in a conversation that already has some.")
         choice = None
-    config: Json = {"tools": [block for index, tool in enumerate(tools) for block in _tool(tool, f"tools[{index}]", wishes)]}
-    chosen = None if choice is None else _choice(choice, wishes.label)
+    blocks = [block for index, tool in enumerate(tools) for block in _tool(tool, f"tools[{index}]", wishes)]
+    if not blocks:
+        return None
+    config: Json = {"tools": blocks}
+    chosen = None if choice is None else _choice(choice, wishes)
     one_at_a_time = body.get("parallel_tool_calls") is False
     if one_at_a_time and maker == "anthropic":
         # Converse itself has no word for it, and refuses a choice that stands in both places.
@@ -54,7 +57,8 @@ def _tool(tool: Any, path: str, wishes: Wishes) -> list[Json]:
     if "type" not in tool and len(tool) == 1 and tool.keys() <= {"toolSpec", "systemTool", "cachePoint"}:
         return [tool]
     if tool.get("type", "function") != "function":
-        raise Unsupported(f"{wishes.label} has only tools that are functions.", param=f"{path}.type")
+        wishes.refuse(f"{path}.type", f"{wishes.label} has only tools that are functions.")
+        return []
     function = tool.get("function")
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise InvalidRequest(f"{path}.function must have a name.", param=f"{path}.function.name")
@@ -68,7 +72,7 @@ def _tool(tool: Any, path: str, wishes: Wishes) -> list[Json]:
     return [{"toolSpec": spec}, *(cache_point(tool) or cache_point(function))]
 
 
-def _choice(choice: Any, label: str) -> Json:
+def _choice(choice: Any, wishes: Wishes) -> Json | None:
     if choice == "auto":
         return {"auto": {}}
     if choice in ("required", "any"):
@@ -79,4 +83,5 @@ def _choice(choice: Any, label: str) -> Json:
             return {"tool": {"name": function["name"]}}
         if len(choice) == 1 and choice.keys() <= {"auto", "any", "tool"}:
             return dict(choice)
-    raise Unsupported(f"{label} cannot express this tool_choice.", param="tool_choice")
+    wishes.refuse("tool_choice", f"{wishes.label} cannot express this tool_choice.")
+    return None

@@ -15,6 +15,6 @@ ROWS = (
         dialect=CohereDialect(),
         auth=bearer,
         supports=frozenset({Endpoint.CHAT, Endpoint.EMBEDDINGS, Endpoint.RERANK, Endpoint.PROXY}),
-        source="https://docs.cohere.com/reference/chat",
+        source="https://github.com/anomalyco/models.dev/blob/dev/providers/cohere/provider.toml",
     ),
 )

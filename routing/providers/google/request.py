@@ -156,7 +156,9 @@ def _put_tools(out: Json, body: Json, wishes: Wishes) -> None:
         tools.append({"googleSearch": {}})
     if tools:
         out["tools"] = tools
-    if (chosen := choice(body.get("tool_choice"), wishes)) is not None:
+    chosen = choice(body.get("tool_choice"), wishes)
+    # The vendor takes no choice among no tools; one that demands a call is left for it to refuse.
+    if chosen is not None and (tools or chosen["mode"] not in ("AUTO", "NONE")):
         config["functionCallingConfig"] = chosen
     given = out.get("toolConfig")
     if config:

@@ -22,7 +22,7 @@ ROWS = (
         auth=header_key("x-goog-api-key"),
         supports=_SUPPORTS,
         aliases=("gemini", "google-ai", "google-gemini", "google-ai-studio"),
-        source="https://ai.google.dev/api",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/google/api.ts",
     ),
     # The region's host is made from the region (`address`), since the region `global` has none of its own.
     Provider(
@@ -45,6 +45,6 @@ ROWS = (
             Option("vertex_storage_bucket_name", unfit="the gateway has no files and batches of Vertex AI, for which this is."),
         ),
         signer=AccessTokens(),
-        source="https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/google-vertex-ai/api.ts",
     ),
 )

@@ -109,10 +109,11 @@ class _Anthropic(AnthropicDialect):
         if beta:
             headers.setdefault("anthropic-beta", ",".join(map(str, beta)) if isinstance(beta, list) else str(beta))
         kept = {key: value for key, value in body.items() if key not in ("anthropic_version", "anthropic_beta")}
-        asked = message_request(kept, target.provider.label)
+        wishes = Wishes(target)
+        asked = message_request(kept, wishes)
         del asked["model"]
         asked["anthropic_version"] = body.get("anthropic_version") or _version(target)
-        request = upstream(call, target, _raw(call, target, "anthropic", name), asked, Wishes(target))
+        request = upstream(call, target, _raw(call, target, "anthropic", name), asked, wishes)
         return replace(request, headers=headers)
 
 

@@ -17,6 +17,6 @@ ROWS: tuple[Provider, ...] = (
         supports=frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.PROXY}),
         aliases=("hugging-face", "hf"),
         options=(Option("huggingface_base_url", destination=True, kind="url"),),
-        source="https://huggingface.co/docs/inference-providers/index",
+        source="https://github.com/anomalyco/models.dev/blob/dev/providers/huggingface/provider.toml",
     ),
 )

@@ -19,6 +19,6 @@ ROWS: tuple[Provider, ...] = (
         price_id="mistral",
         stream_usage=False,
         options=(Option("mistral_fim_completion"),),
-        source="https://docs.mistral.ai/api/",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/mistral-ai/api.ts",
     ),
 )

@@ -15,6 +15,6 @@ ROWS = (
         dialect=NomicDialect(),
         auth=bearer,
         supports=frozenset({Endpoint.EMBEDDINGS, Endpoint.PROXY}),
-        source="https://docs.nomic.ai/reference/api/embed-text-v-1-embedding-text-post",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/nomic/api.ts",
     ),
 )

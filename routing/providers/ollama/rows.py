@@ -16,6 +16,6 @@ ROWS: tuple[Provider, ...] = (
         auth=bearer,
         supports=frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.PROXY}),
         needs_key=False,
-        source="https://docs.ollama.com/api/introduction",
+        source="https://github.com/BerriAI/litellm-docs/blob/main/docs/providers/ollama.md",
     ),
 )

@@ -21,6 +21,6 @@ ROWS = (
         options=OPTIONS,
         signer=authorise,
         aliases=("oci",),
-        source="https://docs.oracle.com/en-us/iaas/Content/generative-ai/home.htm",
+        source="https://docs.oracle.com/en-us/iaas/Content/generative-ai/openai-compatible-api.htm",
     ),
 )

@@ -15,6 +15,6 @@ ROWS = (
         dialect=SegmindDialect(),
         auth=header_key("x-api-key"),
         supports=frozenset({Endpoint.IMAGES, Endpoint.PROXY}),
-        source="https://docs.segmind.com/",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/segmind/api.ts",
     ),
 )

@@ -21,6 +21,6 @@ ROWS = (
             Option("stability_client_user_id", sent_as="stability-client-user-id"),
             Option("stability_client_version", sent_as="stability-client-version"),
         ),
-        source="https://platform.stability.ai/docs/api-reference",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/stability-ai/api.ts",
     ),
 )

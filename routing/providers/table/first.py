@@ -24,7 +24,7 @@ ROWS = (
             Option("openai_project", sent_as="openai-project"),
             Option("openai_beta", sent_as="openai-beta"),
         ),
-        source="https://platform.openai.com/docs/api-reference",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/openai/api.ts",
     ),
     Provider(
         id="anthropic",
@@ -38,7 +38,7 @@ ROWS = (
             Option("anthropic_version", sent_as="anthropic-version"),
             Option("anthropic_beta", sent_as="anthropic-beta"),
         ),
-        source="https://docs.anthropic.com/en/api/overview",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/anthropic/api.ts",
     ),
     # Served by this process (docs/mock-provider.md). Prices treat `mock` as free.
     Provider(

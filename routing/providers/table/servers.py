@@ -19,14 +19,17 @@ ROWS = (
     own_server(
         "vllm",
         "vLLM",
-        "https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html",
+        "https://docs.vllm.ai/en/stable/serving/online_serving.html",
         CHAT | TEXT | EMBED | RERANK | HEARING | TRANSLATION,
         aliases=("hosted-vllm",),
     ),
-    own_server("sglang", "SGLang", "https://docs.sglang.ai/basic_usage/openai_api.html", CHAT | TEXT | EMBED | RERANK),
     own_server(
-        "lm-studio", "LM Studio", "https://lmstudio.ai/docs/developer/openai-compat", CHAT | TEXT | EMBED, aliases=("lmstudio",)
+        "sglang",
+        "SGLang",
+        "https://mintlify.com/sgl-project/sglang/backend/openai-compatible-api",
+        CHAT | TEXT | EMBED | RERANK,
     ),
+    own_server("lm-studio", "LM Studio", "https://lmstudio.ai/docs/api/openai-api", CHAT | TEXT | EMBED, aliases=("lmstudio",)),
     own_server(
         "llama-cpp",
         "llama.cpp server",
@@ -34,11 +37,13 @@ ROWS = (
         CHAT | TEXT | EMBED | RERANK,
         aliases=("llamacpp", "llama.cpp"),
     ),
-    own_server("llamafile", "llamafile", "https://github.com/Mozilla-Ocho/llamafile", CHAT | TEXT | EMBED, dialect=OLDER),
+    own_server(
+        "llamafile", "llamafile", "https://docs.litellm.ai/docs/providers/llamafile", CHAT | TEXT | EMBED, dialect=OLDER
+    ),
     own_server(
         "xinference",
         "Xinference",
-        "https://inference.readthedocs.io/en/latest/getting_started/using_xinference.html",
+        "https://inference.readthedocs.io/",
         CHAT | TEXT | EMBED | RERANK | IMAGES | SPEECH | HEARING | TRANSLATION,
     ),
     own_server(
@@ -48,17 +53,17 @@ ROWS = (
         CHAT | TEXT,
         dialect=OLDER,
     ),
-    own_server("tei", "Text Embeddings Inference", "https://huggingface.co/docs/text-embeddings-inference/quick_tour", EMBED),
+    own_server("tei", "Text Embeddings Inference", "https://github.com/infiniflow/ragflow/blob/main/Dockerfile_tei", EMBED),
     own_server(
         "localai",
         "LocalAI",
-        "https://localai.io/features/text-generation/",
+        "https://localai.io/docs/features/text-generation/index.html",
         CHAT | TEXT | EMBED | RERANK | IMAGES | SPEECH | HEARING,
     ),
     own_server(
         "nim",
         "NVIDIA NIM (self-hosted)",
-        "https://docs.nvidia.com/nim/large-language-models/latest/api-reference.html",
+        "https://docs.nvidia.com/nim/large-language-models/2.0.0/reference/api-reference.html",
         CHAT | TEXT | EMBED,
     ),
     own_server(
@@ -67,25 +72,43 @@ ROWS = (
         "https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/client_guide/openai_readme.html",
         CHAT | TEXT | EMBED,
     ),
-    own_server("modal", "Modal", "https://modal.com/docs/examples/vllm_inference", CHAT | TEXT),
+    own_server("modal", "Modal", "https://modal.com/docs/examples/llm_inference", CHAT | TEXT),
     own_server(
-        "lmdeploy", "LMDeploy", "https://lmdeploy.readthedocs.io/en/latest/llm/api_server.html", CHAT | TEXT, dialect=OLDER
+        "lmdeploy", "LMDeploy", "https://lmdeploy.readthedocs.io/en/v0.4.0/serving/api_server.html", CHAT | TEXT, dialect=OLDER
     ),
     own_server(
         "mlx-lm", "MLX LM server", "https://github.com/ml-explore/mlx-lm/blob/main/mlx_lm/SERVER.md", CHAT | TEXT, dialect=OLDER
     ),
-    own_server("koboldcpp", "KoboldCpp", "https://github.com/LostRuins/koboldcpp/wiki", CHAT | TEXT, dialect=OLDER),
-    own_server("tabbyapi", "TabbyAPI", "https://github.com/theroyallab/tabbyAPI/wiki", CHAT | TEXT | EMBED, dialect=OLDER),
-    own_server("jan", "Jan", "https://www.jan.ai/docs/desktop/api-server"),
+    own_server(
+        "koboldcpp", "KoboldCpp", "https://github.com/LostRuins/koboldcpp/blob/concedo/README.md", CHAT | TEXT, dialect=OLDER
+    ),
+    own_server(
+        "tabbyapi", "TabbyAPI", "https://github.com/theroyallab/tabbyAPI/wiki/03.-Usage", CHAT | TEXT | EMBED, dialect=OLDER
+    ),
+    own_server("jan", "Jan", "https://jan.ai/docs/local-api"),
     own_server(
         "docker-model-runner",
         "Docker Model Runner",
-        "https://docs.docker.com/ai/model-runner/api-reference/",
+        "https://docs.docker.com/ai/model-runner/api-reference",
         CHAT | TEXT | EMBED,
     ),
-    own_server("privatemode", "Privatemode AI", "https://docs.privatemode.ai/api/overview", CHAT | EMBED | HEARING),
-    own_server("litellm", "LiteLLM proxy", "https://docs.litellm.ai/docs/simple_proxy", CHAT | TEXT | EMBED | RERANK | IMAGES),
     own_server(
-        "one-api", "One API", "https://github.com/songquanpeng/one-api", CHAT | TEXT | EMBED | IMAGES, aliases=("new-api",)
+        "privatemode",
+        "Privatemode AI",
+        "https://github.com/anomalyco/models.dev/blob/dev/providers/privatemode-ai/provider.toml",
+        CHAT | EMBED | HEARING,
+    ),
+    own_server(
+        "litellm",
+        "LiteLLM proxy",
+        "https://github.com/BerriAI/litellm-docs/blob/main/docs/proxy/quick_start.md",
+        CHAT | TEXT | EMBED | RERANK | IMAGES,
+    ),
+    own_server(
+        "one-api",
+        "One API",
+        "https://github.com/songquanpeng/one-api/blob/main/router/relay.go",
+        CHAT | TEXT | EMBED | IMAGES,
+        aliases=("new-api",),
     ),
 )

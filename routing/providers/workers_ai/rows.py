@@ -18,6 +18,6 @@ ROWS: tuple[Provider, ...] = (
         aliases=("cloudflare", "cloudflare-workers-ai"),
         price_id="cloudflare",
         options=(Option("workers_ai_account_id"),),
-        source="https://developers.cloudflare.com/workers-ai/get-started/rest-api/",
+        source="https://github.com/Portkey-AI/gateway/blob/main/src/providers/workers-ai/api.ts",
     ),
 )

@@ -149,7 +149,9 @@ def test_it_always_sends_a_limit(body, limit):
             {"reasoning_effort": "high", "output_config": {"effort": "low", "x": 1}},
             {"output_config": {"effort": "high", "x": 1}},
         ),
-        ({"tool_choice": "auto"}, {"tool_choice": {"type": "auto"}}),
+        ({"tool_choice": "auto"}, {}),
+        ({"tool_choice": "none", "tools": []}, {}),
+        ({"tool_choice": "required"}, {"tool_choice": {"type": "any"}}),
         ({"tool_choice": {"type": "tool", "name": "f"}}, {"tool_choice": {"type": "tool", "name": "f"}}),
         ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, {"tool_choice": {"type": "tool", "name": "f"}}),
         ({"parallel_tool_calls": False}, {}),
@@ -288,3 +290,39 @@ def test_reasons_to_finish(reason, finish):
     reply = orjson.loads(answer.body)
     assert (reply["choices"][0]["finish_reason"], reply["model"], answer.usage) == (finish, "asked", None)
     assert "usage" not in reply
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"n": 2}, "n"),
+        ({"logprobs": True}, "logprobs"),
+        ({"temperature": 1.7}, "temperature"),
+        ({"service_tier": "flex"}, "service_tier"),
+        ({"reasoning_effort": "immense"}, "reasoning_effort"),
+        ({"response_format": {"type": "grammar"}}, "response_format.type"),
+        ({"tool_choice": "sometimes"}, "tool_choice"),
+        ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools[0]"),
+    ],
+)
+@pytest.mark.parametrize("provider", ["anthropic", "vertex-ai", "azure-ai"])
+def test_what_it_cannot_express_is_left_out_and_named_where_the_target_allows_it(provider, body, param):
+    settings = {}
+    if provider == "azure-ai":
+        settings = {"options": {"azure_foundry_url": "https://sample.example/anthropic"}}
+    target = make_target(provider, drop_unsupported=True, **settings)
+    plain = {"model": "claude-sonnet-5", "messages": [USER]}
+    request = target.provider.dialect.request(make_call({**plain, **body}), target)
+    assert request.dropped == (param,)
+    assert request.body == target.provider.dialect.request(make_call(plain), target).body
+
+
+@pytest.mark.parametrize(
+    "message", [{"content": ""}, {"content": None}, {"content": []}, {"content": [{"type": "text", "text": ""}]}]
+)
+def test_what_says_nothing_is_not_sent(message):
+    other = {"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "Go on"}]}
+    texts = [{"type": "text", "text": "Hi"}, {"type": "text", "text": "Go on"}]
+    assert sent([{"role": "user", "content": "Hi"}, {"role": "assistant", **message}, other])["messages"] == [
+        {"role": "user", "content": texts}
+    ]

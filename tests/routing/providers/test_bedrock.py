@@ -542,3 +542,24 @@ def test_vectors_come_packed_as_openai_packs_them(answer):
     # The vendor counts in a header only: the caller is shown an estimate, and the record makes its own.
     assert found.usage is None
     assert shown["usage"]["prompt_tokens"] == 5
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"tools": [{"type": "custom", "custom": {"name": "c"}}]}, "tools[0].type"),
+        ({"tools": TOOLS, "tool_choice": "sometimes"}, "tool_choice"),
+    ],
+)
+def test_tools_that_it_cannot_express_are_left_out_where_the_target_allows_it(body, param):
+    with pytest.raises(Unsupported):
+        request(**body)
+    made = request(target={"drop_unsupported": True}, **body)
+    assert made.dropped == (param,)
+    assert orjson.loads(made.body) == (sent(tools=TOOLS) if param == "tool_choice" else sent())
+
+
+@pytest.mark.parametrize("content", ["", None, [], [{"type": "text", "text": ""}]])
+def test_a_message_of_the_assistant_that_says_nothing_is_not_sent(content):
+    turns = sent([USER, {"role": "assistant", "content": content}, USER])["messages"]
+    assert turns == [{"role": "user", "content": [{"text": "Hi"}, {"text": "Hi"}]}]

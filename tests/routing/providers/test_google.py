@@ -201,7 +201,9 @@ def test_parameters_of_generation(body, expected):
         ({"service_tier": "auto"}, {}),
         ({"service_tier": "default"}, {"serviceTier": "standard"}),
         ({"future_parameter": {"a": 1}}, {"future_parameter": {"a": 1}}),
-        ({"tool_choice": "none"}, {"toolConfig": {"functionCallingConfig": {"mode": "NONE"}}}),
+        ({"tool_choice": "none"}, {}),
+        ({"tool_choice": "auto", "tools": []}, {}),
+        ({"tool_choice": "required"}, {"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}}),
         (
             {"tool_choice": "required", "tool_config": {"retrievalConfig": {"languageCode": "fr"}}},
             {"toolConfig": {"functionCallingConfig": {"mode": "ANY"}, "retrievalConfig": {"languageCode": "fr"}}},
