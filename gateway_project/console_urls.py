@@ -7,6 +7,7 @@ from django.urls import path
 from django.views.i18n import set_language
 
 from analytics import pages as analytics
+from analytics.alerts import pages as alerts
 from keys import pages as keys
 from routing.pages import configs, versions
 
@@ -19,6 +20,18 @@ urlpatterns = [
     path("console/workspace", keys.switch_workspace, name="switch_workspace"),
     path("console/logs", analytics.logs, name="logs"),
     path("console/logs/<str:log_id>", analytics.log, name="log"),
+    path("console/alerts", alerts.alerts, name="alerts"),
+    path("console/new-alert", alerts.alert_new, name="alert_new"),
+    path("console/preview-alert", alerts.alert_preview, name="alert_preview"),
+    path("console/alerts/<str:alert_id>", alerts.alert, name="alert"),
+    path("console/alerts/<str:alert_id>/mute", alerts.alert_mute, name="alert_mute"),
+    path("console/alerts/<str:alert_id>/delete", alerts.alert_delete, name="alert_delete"),
+    path("console/alert-history", alerts.alert_history, name="alert_history"),
+    path("console/alert-channels", alerts.alert_channels, name="alert_channels"),
+    path("console/new-alert-channel", alerts.alert_channel_new, name="alert_channel_new"),
+    path("console/alert-channels/<str:name>", alerts.alert_channel, name="alert_channel"),
+    path("console/alert-channels/<str:name>/test", alerts.alert_channel_test, name="alert_channel_test"),
+    path("console/alert-channels/<str:name>/delete", alerts.alert_channel_delete, name="alert_channel_delete"),
     path("console/virtual-keys", keys.virtual_keys, name="virtual_keys"),
     path("console/new-virtual-key", keys.virtual_key_new, name="virtual_key_new"),
     path("console/virtual-keys/<str:slug>", keys.virtual_key, name="virtual_key"),
