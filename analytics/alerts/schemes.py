@@ -26,7 +26,7 @@ DEFAULT = (
     ),
     *("pagerduty", "opsgenie", "victorops", "splunk", "squadcast", "signl4", "incidentio", "betterstack", "ilert"),
     *("firehydrant", "goalert", "goalerts", "pagertree", "spike", "jira", "flock"),
-    *("twilio", "vonage", "nexmo", "plivo", "sinch", "sns", "msgbird", "clicksend", "clickatell", "bulksms", "telnyx"),
+    *("twilio", "vonage", "nexmo", "plivo", "sinch", "sns", "msgbird", "clicksend", "clickatell", "bulksms"),
     *("infobip", "46elks", "seven", "smsc", "voipms", "kavenegar", "msg91", "whatsapp", "threema"),
     *("ntfy", "ntfys", "gotify", "gotifys", "pover", "push", "pushy", "prowl", "join", "simplepush"),
 )

@@ -48,6 +48,10 @@ def test_failing_calls_are_heard_of_by_mail_and_webhook_and_their_end_too(api: h
             api.post("/v1/chat/completions", headers=target, json=HELLO).raise_for_status()
         wait_until(lambda: len(receiver.bodies) > 1 and len(mailbox.mails) > 1, "nobody heard of the end", seconds=SECONDS)
         assert [one["type"] for one in receiver.payloads] == ["alert.firing", "alert.resolved"]
+
+        def delivered() -> bool:
+            return {one["state"] for one in api.get("/v1/alert-deliveries").json()["data"]} == {"sent"}
+
+        wait_until(delivered, "the history does not say that all was sent")
         [incident] = api.get("/v1/alert-incidents").json()["data"]
-        assert incident["state"] == "resolved"
-        assert {one["state"] for one in incident["deliveries"]} == {"sent"}
+        assert (incident["state"], len(incident["deliveries"])) == ("resolved", 4)
