@@ -11,9 +11,10 @@ from celery import shared_task
 from django.conf import settings
 from django.db import connection, transaction
 
-from analytics import courier, partitions, retention, rollups
+from analytics import budget_watch, courier, partitions, reconcile, retention, rollups
 from analytics import ingest as ingestion
 from analytics.shipper import unpack
+from keys.models import Workspace
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,23 @@ def drop_old_logs() -> None:
     if deleted:
         logger.info("deleted %d calls that their workspaces do not keep any longer", deleted)
     rollups.drop_minutes_before(now - MINUTES_KEPT)
+
+
+@shared_task(name="analytics.tasks.watch_limits")  # type: ignore[untyped-decorator]
+def watch_limits() -> None:
+    """Rebuilds counters that Redis has lost, gives back what dead gateways held, and notes which budgets run out."""
+    reconcile.rebuild_all()
+    reconcile.give_back_lapsed()
+    noted = budget_watch.note_events()
+    if noted:
+        logger.info("%d budgets have reached a threshold", noted)
+
+
+@shared_task(name="analytics.tasks.reconcile_limits")  # type: ignore[untyped-decorator]
+def reconcile_limits() -> None:
+    """Compares the counters of limits with the ledger and puts them right."""
+    for workspace_id in Workspace.objects.values_list("id", flat=True):
+        reconcile.reconcile(str(workspace_id))
 
 
 @lru_cache(maxsize=1)

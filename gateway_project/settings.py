@@ -60,6 +60,8 @@ LOG_RETENTION_DAYS = env_int("GATEHOUSE_LOG_RETENTION_DAYS", 30, minimum=1)
 SPOOL_MAX_BYTES = env_int("GATEHOUSE_SPOOL_MAX_BYTES", 1024**3, minimum=1024**2)
 # What happens to calls with limits while Redis does not answer: "open" lets them pass, "closed" refuses them.
 LIMITS_FAIL = env_choice("GATEHOUSE_LIMITS_FAIL", "open", ("open", "closed"))
+# What a gateway that died had reserved for its calls is given back after this long.
+LIMITS_LEASE_SECONDS = env_int("GATEHOUSE_LIMITS_LEASE_SECONDS", 60, minimum=3)
 
 # Addresses that alerts may be sent to, by the scheme of their URL; see analytics/alerts/channels.py.
 ALERT_SCHEMES = frozenset(scheme.lower() for scheme in env_list("GATEHOUSE_ALERT_SCHEMES", alert_schemes.DEFAULT))
@@ -107,6 +109,8 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, object]] = {
     "create_partitions": {"task": "analytics.tasks.create_partitions", "schedule": 3600.0, "options": {"expires": 3600}},
     "evaluate_alerts": {"task": "analytics.alerts.evaluate", "schedule": 30.0, "options": {"expires": 30}},
     "drop_old_alerts": {"task": "analytics.alerts.drop_old_history", "schedule": 3600.0, "options": {"expires": 3600}},
+    "watch_limits": {"task": "analytics.tasks.watch_limits", "schedule": 10.0, "options": {"expires": 10}},
+    "reconcile_limits": {"task": "analytics.tasks.reconcile_limits", "schedule": 300.0, "options": {"expires": 300}},
     "drop_old_logs": {"task": "analytics.tasks.drop_old_logs", "schedule": 3600.0, "options": {"expires": 3600}},
 }
 

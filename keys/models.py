@@ -216,7 +216,7 @@ class AuditEvent(models.Model):
 
 
 class BudgetEvent(models.Model):
-    """A budget that reached a part of its cap: one row for each threshold in each of its windows (keys/watch.py).
+    """A budget that reached a part of its cap: one row for each threshold in each of its windows (analytics/budget_watch.py).
 
     `object_kind` is one of ``api_key``, ``virtual_key``, ``workspace``, ``config``, ``model``, ``metadata``; `object_id` is the
     object's id, the model's name, or ``key=value`` of metadata. `limit_text` names the limit for people

@@ -30,6 +30,7 @@ from routing.upstream import UpstreamResponse
 from routing.witnesses import Witnesses
 
 if TYPE_CHECKING:
+    from keys.limits import Limit
     from routing.breakers import Subject, Watch
     from routing.exchange import Exchange
     from routing.gateway import Gateway
@@ -67,6 +68,7 @@ class _Run:
         self._gateway = gateway
         self._view = gateway.health.seen_by(exchange.caller.workspace_id, streams=call.stream)
         self._context = strategies.Context(call, self._view)
+        self._context.thrifty = exchange.reservation.near
         self._walk = strategies.walk(plan.root, self._context)
         self._repeats = 0
 
@@ -268,16 +270,27 @@ def _alternatives(call: Call) -> list[str]:
 
 
 async def _admit(exchange: Exchange, target: Target, gateway: Gateway) -> None:
-    """The target's own conditions and the virtual key's limits; over them the next target may still serve."""
+    """The target's own conditions, the virtual key's limits and the model's; over them the next target may still serve."""
     check_target(exchange.call, target)
+    if exchange.reserved_for is target and exchange.target_reservation is not NOTHING:
+        return  # taken when the call was let in
     if exchange.target_reservation is not NOTHING:  # of the target before, which did not serve
-        gateway.limits.settle(exchange.target_reservation, tokens=0, cost_nano=0)
+        if any(attempt.path == exchange.reserved_for.path for attempt in exchange.attempts if exchange.reserved_for):
+            gateway.limits.settle(exchange.target_reservation, tokens=0, cost_nano=0)
+        else:
+            gateway.limits.release(exchange.target_reservation)
         exchange.target_reservation = NOTHING
-    if target.limits:
+    if limits := limits_of(exchange, target):
         tokens, cost_nano = metering.estimate(exchange.call, target, gateway.prices)
         exchange.target_reservation = await gateway.limits.admit(
-            exchange.caller.workspace_id, target.limits, tokens=tokens, cost_nano=cost_nano, now=time.time()
+            exchange.caller.workspace_id, limits, tokens=tokens, cost_nano=cost_nano, now=time.time()
         )
+        exchange.reserved_for = target
+
+
+def limits_of(exchange: Exchange, target: Target) -> tuple[Limit, ...]:
+    """What holds for calls to this target: its virtual key's limits and its model's."""
+    return (*target.limits, *exchange.workspace_limits.of_model(target.model or exchange.call.model))
 
 
 async def _once(exchange: Exchange, target: Target, gateway: Gateway, watch: Watch | None, view: View | None) -> Reply:

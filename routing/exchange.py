@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from keys.limits import NOTHING, Reservation
+from keys.limits.bodies import NO_LIMITS, WorkspaceLimits
 from routing.call import Attempt, Call, Reply, Target
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ class Exchange:
     plan: Plan = field(init=False)
     reservation: Reservation = NOTHING
     target_reservation: Reservation = NOTHING
+    # Whom `target_reservation` is for.
+    reserved_for: Target | None = None
+    workspace_limits: WorkspaceLimits = NO_LIMITS
     target: Target | None = None
     attempts: list[Attempt] = field(default_factory=list)
     retry_count: int = 0

@@ -10,12 +10,13 @@ from pathlib import Path
 import structlog
 from django.conf import settings
 
+from analytics import reconcile
 from analytics.prices import Prices
 from analytics.recorder import Recorder
 from analytics.shipper import Shipper
 from analytics.spool import Spool
 from keys import hashing
-from keys.limits import ADMIT, SETTLE, Limits
+from keys.limits import Limits, scripts
 from routing.breakers import Breakers
 from routing.errors import Unavailable
 from routing.health import Health
@@ -63,6 +64,7 @@ class Gateway:
 
     async def close(self) -> None:
         await self.upstream.close()
+        await self.limits.close()
         await self.health.breakers.close()
         await asyncio.to_thread(self.shipper.close)
         await asyncio.to_thread(self.snapshots.close)
@@ -91,7 +93,8 @@ async def _start() -> Gateway:
     """Raises OSError where the spool's directory cannot be had."""
     global _current
     pipe = RedisPipe(settings.REDIS_URL)
-    admit, settle = Script(ADMIT), Script(SETTLE)
+    sources = (scripts.ADMIT, scripts.SETTLE, scripts.RENEW, scripts.HOLD)
+    known = {source: Script(source) for source in sources}
     spool = Spool(settings.SPOOL_DIR, settings.SPOOL_MAX_BYTES)
     prices = Prices()
     gateway = Gateway(
@@ -99,9 +102,11 @@ async def _start() -> Gateway:
         upstream=connect(settings.EGRESS, mock.respond),
         redis=pipe,
         limits=Limits(
-            lambda keys, args: pipe.run(admit, keys, args),
-            lambda keys, args: pipe.run_later(settle, keys, args),
+            lambda source, keys, args: pipe.ask(known[source], keys, args),
+            lambda source, keys, args: pipe.ask_later(known[source], keys, args),
             fail_closed=settings.LIMITS_FAIL == "closed",
+            lease_s=settings.LIMITS_LEASE_SECONDS,
+            rebuild=lambda workspace_id: asyncio.to_thread(reconcile.rebuild, workspace_id),
         ),
         prices=prices,
         spool=spool,

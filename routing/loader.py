@@ -25,20 +25,18 @@ from analytics import price_queries
 from keys import fences, hashing, provider_options, vault
 from keys.auth import Caller
 from keys.fences import Fence
-from keys.limits import NANO, Limit, Period, Unit
+from keys.limits import bodies
+from keys.limits.bodies import WorkspaceLimits
 from keys.models import ApiKey, RetiredKey, VirtualKey, Workspace
 from routing.announce import CHANNEL
-from routing.call import Json
 from routing.models import ConfigLabel, ConfigVersion, SnapshotVersion
 from routing.snapshot import ConfigEntry, Snapshot, VirtualKeyEntry
 
 POLL_S = 0.9
 DEFAULT_WORKSPACE = "default"
-_RATE_PERIODS = {"rpm": Period.MINUTE, "rph": Period.HOUR, "rpd": Period.DAY}
-_BUDGET_PERIODS = {None: Period.TOTAL, "daily": Period.DAY, "weekly": Period.WEEK, "monthly": Period.MONTH}
 
 # A row that another version wrote, or somebody by hand: it goes out of service alone, the gateway does not.
-_UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, OverflowError)
+UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, OverflowError)
 
 Histories = Mapping[str, Sequence[bytes]]
 
@@ -59,6 +57,7 @@ def load(pepper: bytes, histories: Histories | None = None) -> Snapshot:
             hash_key=lambda raw: hashing.hash_key(raw, pepper),
             keys=dict(_keys(ApiKey.objects.filter(revoked_at=None))),
             retired=frozenset(RetiredKey.objects.values_list("key_hash", flat=True)),
+            workspace_limits=dict(_workspace_limits(Workspace.objects.exclude(limits={}))),
             virtual_keys=dict(_virtual_keys(VirtualKey.objects.all())),
             tariffs=price_queries.tariffs(),
             **_configs(ConfigVersion.objects.all(), ConfigLabel.objects.all(), histories or {}),
@@ -111,7 +110,7 @@ def _keys(rows: Iterable[ApiKey]) -> Iterable[tuple[str, Caller]]:
             if row.previous_hash and row.previous_until:
                 until = min(row.previous_until.timestamp(), caller.expires_at or math.inf)
                 yield row.previous_hash, dataclasses.replace(caller, expires_at=until)
-        except _UNREADABLE as error:
+        except UNREADABLE as error:
             log.error("an API key is unusable", key=str(row.id), workspace=str(row.workspace_id), reason=repr(error))
 
 
@@ -122,7 +121,7 @@ def _caller(key: ApiKey) -> Caller:
         api_key_id=str(key.id),
         name=key.name,
         scopes=frozenset(key.scopes),
-        limits=tuple(_limits(f"key:{key.id}", f"API key {key.name!r}", key.rate_limits, key.usage_limits)),
+        limits=tuple(bodies.parse(f"key:{key.id}", f"API key {key.name!r}", key.rate_limits, key.usage_limits)),
         default_config=defaults.get("config_id"),
         metadata={name: str(value) for name, value in (defaults.get("metadata") or {}).items()},
         expires_at=key.expires_at.timestamp() if key.expires_at else None,
@@ -139,19 +138,19 @@ def _fence(key: ApiKey) -> Fence | None:
     return None if fence == Fence() else fence
 
 
-def _limits(owner: str, label: str, rate_limits: list[Json], usage_limits: Json) -> Iterable[Limit]:
-    for rate in rate_limits or []:
-        yield Limit(owner, label, Unit(rate["type"]), _RATE_PERIODS[rate["unit"]], int(rate["value"]))
-    if credit := (usage_limits or {}).get("credit_limit"):
-        period = _BUDGET_PERIODS[usage_limits.get("periodic_reset")]
-        yield Limit(owner, label, Unit.COST, period, round(float(credit) * NANO))
+def _workspace_limits(rows: Iterable[Workspace]) -> Iterable[tuple[str, WorkspaceLimits]]:
+    for row in rows:
+        try:
+            yield str(row.id), bodies.of_workspace(str(row.id), row.name, row.limits)
+        except UNREADABLE as error:
+            log.error("the limits of a workspace are unreadable", workspace=str(row.id), reason=repr(error))
 
 
 def _virtual_keys(rows: Iterable[VirtualKey]) -> Iterable[tuple[tuple[str, str], VirtualKeyEntry]]:
     for row in rows:
         try:
             yield (str(row.workspace_id), row.slug), _virtual_key(row)
-        except (vault.VaultError, *_UNREADABLE) as error:
+        except (vault.VaultError, *UNREADABLE) as error:
             log.error("a virtual key is unusable", slug=row.slug, workspace=str(row.workspace_id), reason=repr(error))
 
 
@@ -164,7 +163,7 @@ def _virtual_key(row: VirtualKey) -> VirtualKeyEntry:
         api_key=vault.decrypt(bytes(row.secret)) or None,
         custom_host=options.pop("custom_host", None),
         options=options,
-        limits=tuple(_limits(f"vkey:{row.id}", f"virtual key {row.slug!r}", row.rate_limits, row.usage_limits)),
+        limits=tuple(bodies.parse(f"vkey:{row.id}", f"virtual key {row.slug!r}", row.rate_limits, row.usage_limits)),
         expires_at=row.expires_at.timestamp() if row.expires_at else None,
         paused=row.paused_at is not None,
     )

@@ -74,6 +74,15 @@ def first_target(node: Node) -> Target:
     return node
 
 
+def begins_with(node: Node, target: Target) -> bool:
+    """Whether a plan is sure to try this target first: no chance and no condition stands before it."""
+    while isinstance(node, Branch):
+        if node.mode not in {"single", "fallback"}:
+            return False
+        node = node.children[0]
+    return node is target
+
+
 def bill(exchange: Exchange, prices: Prices) -> Bill:
     """What the call used in the end. A failed call used nothing; of one that broke off, the parts that were seen count."""
     target, reply = exchange.target, exchange.reply

@@ -13,13 +13,15 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from analytics.recorder import EVENT_STREAM
+from keys.limits import NOTHING
 from routing import attempts, metering
 from routing.call import Reply
-from routing.errors import GatewayError
+from routing.errors import BudgetExceeded, GatewayError, RateLimited
 from routing.exchange import Exchange
 from routing.plan import resolve
 
 if TYPE_CHECKING:
+    from keys.limits import Limit, Reservation
     from routing.gateway import Gateway
     from routing.snapshot import Snapshot
 
@@ -29,6 +31,7 @@ async def run(exchange: Exchange, provider_key: str | None, snapshot: Snapshot, 
     call, caller = exchange.call, exchange.caller
     try:
         exchange.plan = resolve(call.headers, caller, provider_key, snapshot, call.model)
+        exchange.workspace_limits = snapshot.limits_of(caller.workspace_id)
         await _admit(exchange, gateway)
         reply = exchange.reply = await attempts.run(exchange, gateway)
         if isinstance(reply.body, bytes):
@@ -58,13 +61,36 @@ def answered(exchange: Exchange, gateway: Gateway) -> None:
 
 
 async def _admit(exchange: Exchange, gateway: Gateway) -> None:
-    """Takes the call, its tokens and its price, both estimated, from the limits of the API key and the config's budgets."""
-    limits = (*exchange.caller.limits, *exchange.plan.limits)
-    if not limits:
+    """Takes the call, its tokens and its price, both estimated, from all limits that are known to hold for it, in one step.
+
+    Those of the target that comes first are among them. Where others come after it, its limits alone refuse nothing yet: the
+    attempts meet them again and go on to the next target.
+    """
+    caller, root = exchange.caller, exchange.plan.root
+    rules = exchange.workspace_limits
+    limits = (*caller.limits, *rules.whole, *rules.of_metadata(exchange.call.metadata), *exchange.plan.limits)
+    target = metering.first_target(root)
+    its_limits = attempts.limits_of(exchange, target) if metering.begins_with(root, target) else ()
+    if not limits and not its_limits:
         return
-    tokens, cost_nano = metering.estimate(exchange.call, metering.first_target(exchange.plan.root), gateway.prices)
-    exchange.reservation = await gateway.limits.admit(
-        exchange.caller.workspace_id, limits, tokens=tokens, cost_nano=cost_nano, now=time.time()
+    tokens, cost_nano = metering.estimate(exchange.call, target, gateway.prices)
+    groups = [limits, its_limits]
+    try:
+        taken = await _take(exchange, gateway, groups, tokens, cost_nano)
+    except (RateLimited, BudgetExceeded):
+        if target is root or not its_limits:
+            raise
+        taken = await _take(exchange, gateway, [limits], tokens, cost_nano) if limits else []
+    exchange.reservation, exchange.target_reservation = (*taken, NOTHING, NOTHING)[:2]
+    if len(taken) > 1:
+        exchange.reserved_for = target
+
+
+async def _take(
+    exchange: Exchange, gateway: Gateway, groups: list[tuple[Limit, ...]], tokens: int, cost_nano: int
+) -> list[Reservation]:
+    return await gateway.limits.admit_each(
+        exchange.caller.workspace_id, groups, tokens=tokens, cost_nano=cost_nano, now=time.time()
     )
 
 
@@ -102,6 +128,6 @@ def finish(exchange: Exchange, gateway: Gateway, content: bytes = b"") -> None:
     of_the_last = metering.bill(exchange, gateway.prices)
     bill = metering.together([*exchange.parts, of_the_last]) if exchange.parts else of_the_last
     for reservation, used in ((exchange.reservation, bill), (exchange.target_reservation, of_the_last)):
-        if reservation.counters:
+        if reservation is not NOTHING:
             gateway.limits.settle(reservation, tokens=used.tokens, cost_nano=used.cost_nano)
     gateway.recorder.record(exchange, bill, content)

@@ -66,7 +66,8 @@ class Branch:
 
     `on_status_codes` is None where a fallback continues after anything that is not a success. `rules` and `default` (the index
     of a child) are those of a conditional strategy. `sticky` names the fields of a call (``metadata.user_id``) whose hash picks
-    the child of a load balance in place of chance.
+    the child of a load balance in place of chance. A `thrifty` one begins with the cheapest child when the config's budget is
+    near its end.
     """
 
     mode: str
@@ -77,6 +78,7 @@ class Branch:
     rules: tuple[Rule, ...] = ()
     default: int | None = None
     sticky: tuple[str, ...] = ()
+    thrifty: bool = False
 
 
 Node = Branch | Target
@@ -127,19 +129,19 @@ def _resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | Non
         entry.version if entry else None,
         deadline_ms=body.get("deadline_ms"),
         stream_resume=body.get("stream_resume", False),
-        limits=tuple(_budgets(body, entry)),
+        limits=tuple(budgets(body, entry)),
     )
 
 
-def _budgets(body: Json, entry: ConfigEntry | None) -> Iterator[Limit]:
+def budgets(body: Json, entry: ConfigEntry | None) -> Iterator[Limit]:
     """The budgets of a config, which all its calls share: a saved one by its id, another by what it says."""
-    budgets = body.get("cost_optimization", {}).get("budget_limits", {})
-    if not budgets:
+    said_budgets = body.get("cost_optimization", {}).get("budget_limits", {})
+    if not said_budgets:
         return
     label = f"config {entry.slug!r}" if entry else "this config"
     said = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
     owner = f"config:{entry.id if entry else hashlib.sha256(said).hexdigest()[:32]}"
-    for name, usd in budgets.items():
+    for name, usd in said_budgets.items():
         yield Limit(owner, label, Unit.COST, _BUDGETS[name], round(usd * NANO))
 
 
@@ -253,6 +255,7 @@ class _Builder:
             rules=tuple(rules),
             default=index_of[strategy["default"]] if "default" in strategy else None,
             sticky=tuple(strategy["sticky"]["hash_fields"]) if "sticky" in strategy else (),
+            thrifty=bool(cost.get("auto_switch")),
         )
 
     def _target(self, body: Json, path: str, level: Level) -> Target:

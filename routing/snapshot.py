@@ -13,6 +13,7 @@ import orjson
 
 from keys.auth import Caller
 from keys.limits import Limit
+from keys.limits.bodies import NO_LIMITS, WorkspaceLimits
 from routing.call import Json
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class Snapshot:
     # A workspace's own prices, the decisive ones first.
     tariffs: Mapping[str, tuple[Tariff, ...]] = field(default_factory=dict)
     retired: frozenset[str] = frozenset()
+    workspace_limits: Mapping[str, WorkspaceLimits] = field(default_factory=dict)
     _plans: dict[object, Plan] = field(default_factory=dict)
 
     def find_key(self, raw: str) -> Caller | None:
@@ -89,6 +91,9 @@ class Snapshot:
         if not 1 <= number <= len(history):
             return None
         return ConfigEntry(entry.id, slug, number, orjson.loads(history[number - 1]))
+
+    def limits_of(self, workspace_id: str) -> WorkspaceLimits:
+        return self.workspace_limits.get(workspace_id, NO_LIMITS)
 
     def plan(self, key: object) -> Plan | None:
         """A plan that was resolved against this very snapshot."""

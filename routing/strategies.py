@@ -85,7 +85,7 @@ class Context:
     """What a walk may ask. Afterwards, `skipped` has the targets that were passed over, and `measured` says that the order
     followed measurements, so that this call has to add its own."""
 
-    __slots__ = ("_facts", "call", "draw", "live", "measured", "skipped", "steps", "why")
+    __slots__ = ("_facts", "call", "draw", "live", "measured", "skipped", "steps", "thrifty", "why")
 
     def __init__(self, call: Call, live: Live = BLIND, draw: Callable[[], float] = _random.random) -> None:
         """`draw` gives numbers in [0, 1)."""
@@ -93,6 +93,8 @@ class Context:
         self.live = live
         self.draw = draw
         self.measured = False
+        # The config's budget is near its end: branches that may look for the cheapest target do.
+        self.thrifty = False
         self.skipped: Sequence[Step] = ()
         # Of a dry run: all targets in order, and what led to the branch at hand.
         self.steps: list[Step] | None = None
@@ -111,6 +113,7 @@ class Context:
         return self._facts
 
 
+_CHEAPEST = "least_cost"
 # On a dry run: an outcome that every strategy moves on from.
 _ANY_FAILURE = Outcome(_FAILED, UpstreamError("any failure", status=_FAILED))
 
@@ -136,7 +139,8 @@ def walk(node: Node, context: Context, before: Outcome | None = None) -> Walk:
     Returns None where no target was tried. Raises `InvalidRequest` where no condition of a conditional strategy holds.
     """
     if isinstance(node, Branch):
-        return (yield from _STRATEGIES[node.mode](node, context, before))
+        mode = _CHEAPEST if context.thrifty and node.thrifty else node.mode
+        return (yield from _STRATEGIES[mode](node, context, before))
     if (kept_out := _kept_out(node, context, before)) is not None:
         context.skip(kept_out)
         return None
@@ -339,6 +343,6 @@ _STRATEGIES: dict[str, Callable[[Branch, Context, Outcome | None], Walk]] = {
     "loadbalance": _loadbalance,
     "conditional": _conditional,
     "least_latency": _best_first(_by_latency),
-    "least_cost": _best_first(_by_cost),
+    _CHEAPEST: _best_first(_by_cost),
     "least_busy": _best_first(_by_calls),
 }

@@ -22,7 +22,6 @@ _RAISED_IN = (
     "routing/api/*.py",
     "routing/configs/*.py",
     "keys/auth.py",
-    "keys/limits*.py",
     "keys/limits/*.py",
     "routing/providers/openai/*.py",
 )

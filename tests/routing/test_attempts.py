@@ -122,10 +122,10 @@ class LimitBook:
         if self.refusals and (refusal := self.refusals.pop(0)) is not None:
             raise refusal
         self.admitted.append((workspace_id, tuple(limits), tokens, cost_nano))
-        return Reservation(((f"counter-{len(self.admitted)}", Unit.REQUESTS),), tokens, cost_nano)
+        return Reservation(f"counter-{len(self.admitted)}")
 
     def settle(self, reservation, *, tokens, cost_nano):
-        self.settled.append((reservation.counters[0][0], tokens, cost_nano))
+        self.settled.append((reservation.id, tokens, cost_nano))
 
 
 def target(path="config", **fields):
@@ -553,7 +553,7 @@ def test_an_expired_virtual_key_leaves_the_call_to_the_next_target():
 def test_a_virtual_keys_limits_are_taken_from_once_for_all_tries():
     trial = run(target(limits=(LIMIT,), retry=RETRIES), failing(503), failing(503), Response())
     assert trial.limits.admitted == [("w", (LIMIT,), 526, 1000)]
-    assert trial.exchange.target_reservation.counters == (("counter-1", Unit.REQUESTS),)
+    assert trial.exchange.target_reservation.id == "counter-1"
     assert trial.limits.settled == []
 
 
@@ -562,7 +562,7 @@ def test_a_full_virtual_key_leaves_the_call_to_the_next_target(refusal):
     root = fallback(target(limits=(LIMIT,), retry=RETRIES), target(limits=(LIMIT,)))
     trial = run(root, Response(), limits=LimitBook(refusal))
     assert trial.tried == [("[0]", refusal.status), ("[1]", 200)]
-    assert trial.exchange.target_reservation.counters == (("counter-1", Unit.REQUESTS),)
+    assert trial.exchange.target_reservation.id == "counter-1"
 
 
 def test_moving_on_gives_the_reservation_of_the_target_before_back():

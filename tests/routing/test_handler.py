@@ -16,7 +16,7 @@ from analytics import record as records
 from analytics.prices import Prices
 from analytics.recorder import Recorder
 from keys.auth import INFERENCE_SCOPE, Caller
-from keys.limits import ADMIT, SETTLE, Limit, Limits, Period, Unit
+from keys.limits import Limit, Limits, Period, Unit, scripts
 from routing import gateway as gateways
 from routing.announce import bump_snapshot
 from routing.api import handler as handlers
@@ -80,7 +80,7 @@ async def gateway(servers, settings, monkeypatch, spool):
     settings.MIDDLEWARE = []
     handlers._lean_match.cache_clear()
     pipe = RedisPipe(servers.new_redis_url())
-    admit, settle = Script(ADMIT), Script(SETTLE)
+    known = {source: Script(source) for source in (scripts.ADMIT, scripts.SETTLE, scripts.RENEW, scripts.HOLD)}
     snapshot = Snapshot(
         version=1,
         default_workspace_id="w1",
@@ -95,7 +95,11 @@ async def gateway(servers, settings, monkeypatch, spool):
         snapshots=SimpleNamespace(current=snapshot, default_workspace_id="w1"),
         upstream=connect(EgressGuard(), mock.respond),
         redis=pipe,
-        limits=Limits(lambda k, a: pipe.run(admit, k, a), lambda k, a: pipe.run_later(settle, k, a), fail_closed=True),
+        limits=Limits(
+            lambda source, keys, args: pipe.ask(known[source], keys, args),
+            lambda source, keys, args: pipe.ask_later(known[source], keys, args),
+            fail_closed=True,
+        ),
         prices=Prices(),
         spool=spool,
         shipper=None,
