@@ -139,17 +139,21 @@ class RedisPipe:
     async def messages(self, channel: str) -> AsyncGenerator[bytes | None]:
         """What is published on a channel, without end. None says that something may have been missed: after each subscription,
         and while nothing is said."""
+        is_lost = False
         while True:
             client = redis.asyncio.Redis.from_url(self._url, socket_connect_timeout=TIMEOUT_S)
             try:
                 async with client.pubsub() as subscription:
                     await subscription.subscribe(channel)
+                    is_lost = False
                     yield None
                     while True:
                         message = await subscription.get_message(ignore_subscribe_messages=True, timeout=LULL_S)
                         yield None if message is None else message["data"]
             except (RedisError, OSError, TimeoutError) as error:
-                log.warning("the subscription was lost", channel=channel, error=str(error))
+                if not is_lost:
+                    log.warning("the subscription was lost", channel=channel, error=str(error))
+                is_lost = True
                 await asyncio.sleep(COOL_DOWN_S)
             finally:
                 await client.aclose()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from structlog.testing import capture_logs
 
 from keys.limits import RedisUnavailable
 from routing import redis as pipes
@@ -221,3 +222,24 @@ async def test_no_caller_waits_for_ever_where_sending_breaks(url, pipe, monkeypa
     async with asyncio.timeout(5):
         with pytest.raises(RedisUnavailable):
             await pipe.run(Script(ADD), ["k"], [1])
+
+
+async def test_a_subscription_that_cannot_be_had_is_told_once(monkeypatch):
+    again = asyncio.Event()
+    tries = []
+
+    def client(url, **options):
+        tries.append(url)
+        if len(tries) > 3:
+            again.set()
+        return connect(url, **options)
+
+    connect = redis.asyncio.Redis.from_url
+    monkeypatch.setattr(redis.asyncio.Redis, "from_url", client)
+    monkeypatch.setattr(pipes, "COOL_DOWN_S", 0.0)
+    with capture_logs() as told:
+        listening = asyncio.ensure_future(anext(RedisPipe("redis://127.0.0.1:1").messages("news")))
+        await asyncio.wait_for(again.wait(), 10)
+        listening.cancel()
+        await asyncio.wait([listening])
+    assert [line["event"] for line in told] == ["the subscription was lost"]
