@@ -13,6 +13,7 @@ from django.utils.translation import pgettext
 from django.views.decorators.http import require_GET
 
 from analytics import log_view, queries
+from analytics.feedback import of_traces
 from analytics.forms import LogFilterForm
 from analytics.models import RequestLog
 from analytics.today import today
@@ -116,6 +117,7 @@ def log(request: HttpRequest, seat: Seat, log_id: str) -> HttpResponse:
         "waited_ms": log_view.waited_ms(row),
         "tokens": _tokens(row),
         "total_tokens": log_view.total_tokens(row),
+        "feedback": of_traces(row.workspace_id, row.trace_id),
         "asked": log_view.asked(detail.request),
         "answered": log_view.answered(detail),
         "request_text": log_view.pretty(detail.request),

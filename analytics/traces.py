@@ -28,6 +28,11 @@ class Span:
     width: float
     attempts: list[Attempt]
 
+    @property
+    def levels(self) -> range:
+        """One for each call above it."""
+        return range(self.depth)
+
 
 @dataclass(frozen=True, slots=True)
 class Trace:

@@ -6,6 +6,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.i18n import set_language
 
+from analytics import ledger_pages as ledger
 from analytics import pages as analytics
 from analytics.alerts import pages as alerts
 from keys import pages as keys
@@ -20,6 +21,14 @@ urlpatterns = [
     path("console/workspace", keys.switch_workspace, name="switch_workspace"),
     path("console/logs", analytics.logs, name="logs"),
     path("console/logs/<str:log_id>", analytics.log, name="log"),
+    path("console/trace", ledger.trace, name="trace"),
+    path("console/prices", ledger.prices, name="prices"),
+    path("console/new-price", ledger.price_new, name="price_new"),
+    path("console/price-preview", ledger.price_preview, name="price_preview"),
+    path("console/price-again", ledger.price_again, name="price_again"),
+    path("console/prices/<str:price_id>", ledger.price, name="price"),
+    path("console/prices/<str:price_id>/delete", ledger.price_delete, name="price_delete"),
+    path("console/invoice", ledger.invoice, name="invoice"),
     path("console/alerts", alerts.alerts, name="alerts"),
     path("console/new-alert", alerts.alert_new, name="alert_new"),
     path("console/preview-alert", alerts.alert_preview, name="alert_preview"),

@@ -148,6 +148,7 @@ NAVIGATION: tuple[tuple[str | Promise, tuple[Entry, ...]], ...] = (
         (
             Entry("console:home", _("Overview"), "layout-dashboard", "o", "workspaces.read"),
             Entry("console:logs", _("Logs"), "list-details", "l", "logs.list"),
+            Entry("console:prices", _("Prices"), "coin", "p", "analytics.view"),
             Entry("console:alerts", _("Alerts"), "alert-triangle", "a", "alerts.list"),
         ),
     ),
