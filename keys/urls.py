@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import URLPattern, path
 
-from keys import admin_api
+from keys import admin_api, limits_api
 
 rest: list[URLPattern] = [
     path("virtual-keys", admin_api.VirtualKeys.as_view()),
     path("virtual-keys/<str:slug>", admin_api.VirtualKeyDetail.as_view()),
+    path("workspace-limits", limits_api.WorkspaceLimits.as_view()),
     path("api-keys", admin_api.ApiKeys.as_view()),
     path("api-keys/<str:key_id>", admin_api.ApiKeyDetail.as_view()),
     path("api-keys/<str:key_id>/rotate", admin_api.ApiKeyRotation.as_view()),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
+from zoneinfo import available_timezones
 
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -27,13 +28,16 @@ MAX_CREDIT = Decimal(10**9)
 _CREDIT_PLACES = 6
 _METADATA_VALUE = 128
 _METADATA_PAIRS = 50
+_MODEL_NAME = 200
+_RULES_MAX = 200
 _ALLOW_LIST_MAX = 200
 
 _MAX_DEPTH = 32
 _SLUG = re.compile(r"[a-z0-9]+(?:[-_][a-z0-9]+)*")
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 
-RATE_TYPES = ("requests", "tokens")
+CONCURRENCY = "concurrency"
+RATE_TYPES = ("requests", "tokens", CONCURRENCY)
 RATE_UNITS = ("rpm", "rph", "rpd")
 RESETS = ("daily", "weekly", "monthly")
 
@@ -165,7 +169,7 @@ def percent(value: Any, path: str) -> int | float:
 
 
 def rate_limits(value: Any, path: str) -> list[dict[str, Any]]:
-    """``[{"type", "unit", "value"}]``, at most one for each type and unit; null means none."""
+    """``[{"type", "unit", "value"}]``, at most one for each type and unit; null means none. Calls at once have no unit."""
     if value is None:
         return []
     if not isinstance(value, list | tuple):
@@ -174,15 +178,35 @@ def rate_limits(value: Any, path: str) -> list[dict[str, Any]]:
     for index, item in enumerate(value):
         where = f"{path}[{index}]"
         limit = clean(mapping(item, where), _RATE_LIMIT, where)
-        require(limit, *_RATE_LIMIT, path=where)
-        if any((limit["type"], limit["unit"]) == (other["type"], other["unit"]) for other in cleaned):
-            refuse(where, f"is a second limit on {limit['type']} in {limit['unit']}")
+        require(limit, "type", "value", path=where)
+        if limit["type"] == CONCURRENCY:
+            for name in limit.keys() & {"unit", "timezone"}:
+                refuse(f"{where}.{name}", "calls at once are not counted by time")
+        else:
+            require(limit, "unit", path=where)
+        if any((limit["type"], limit.get("unit")) == (other["type"], other.get("unit")) for other in cleaned):
+            refuse(where, f"is a second limit on {limit['type']}" + (f" in {limit['unit']}" if "unit" in limit else ""))
         cleaned.append(limit)
     return cleaned
 
 
-def usage_limits(value: Any, path: str) -> dict[str, Any]:
-    """``{"credit_limit", "periodic_reset", "alert_threshold"}``; null or an empty object means no budget."""
+def usage_limits(value: Any, path: str) -> dict[str, Any] | list[dict[str, Any]]:
+    """``{"credit_limit", "periodic_reset", "alert_threshold", "timezone"}``, or a list of such with different resets; null or
+    nothing in it means no budget."""
+    if not isinstance(value, list | tuple):
+        return _budget(value, path)
+    budgets: list[dict[str, Any]] = []
+    for index, item in enumerate(value):
+        where = f"{path}[{index}]"
+        budget = _budget(mapping(item, where), where)
+        require(budget, "credit_limit", path=where)
+        if any(budget.get("periodic_reset") == other.get("periodic_reset") for other in budgets):
+            refuse(where, "is a second budget with the same periodic_reset")
+        budgets.append(budget)
+    return budgets or {}
+
+
+def _budget(value: Any, path: str) -> dict[str, Any]:
     if value is None:
         return {}
     limits = clean(mapping(value, path), _USAGE_LIMITS, path)
@@ -277,12 +301,67 @@ def _parsed(value: Any, path: str) -> datetime:
     refuse(path, "must be a date and time in ISO 8601")
 
 
-_RATE_LIMIT: dict[str, Check] = {"type": one_of(RATE_TYPES), "unit": one_of(RATE_UNITS), "value": positive_int}
+def timezone_name(value: Any, path: str) -> str:
+    if not isinstance(value, str) or value not in available_timezones():
+        refuse(path, "must be the name of a time zone, such as Europe/Berlin")
+    return value
+
+
+def workspace_limits(value: Any, path: str) -> dict[str, Any]:
+    """The shape of `Workspace.limits`; null means none."""
+    limits = clean(mapping({} if value is None else value, path), _WORKSPACE_LIMITS, path)
+    return {name: content for name, content in limits.items() if content not in (None, [], {})}
+
+
+def _models_limits(value: Any, path: str) -> dict[str, Any]:
+    models = mapping({} if value is None else value, path)
+    name = text(_MODEL_NAME)
+    if len(models) > _RULES_MAX:
+        refuse(path, f"has too many entries: at most {_RULES_MAX}")
+    return {name(model, path): _limits(limits, f"{path}.{str(model)[:80]}") for model, limits in models.items()}
+
+
+def _limits(value: Any, path: str) -> dict[str, Any]:
+    limits = clean(mapping(value, path), _BOTH_LIMITS, path)
+    if not any(limits.values()):
+        refuse(path, "must hold rate_limits or usage_limits")
+    return limits
+
+
+def _metadata_limits(value: Any, path: str) -> list[dict[str, Any]]:
+    if value is None:
+        return []
+    if not isinstance(value, list | tuple):
+        refuse(path, "must be a list")
+    if len(value) > _RULES_MAX:
+        refuse(path, f"is too long: at most {_RULES_MAX} entries")
+    rules: list[dict[str, Any]] = []
+    for index, item in enumerate(value):
+        where = f"{path}[{index}]"
+        given = mapping(item, where)
+        which: dict[str, Any] = {name: given.pop(name) for name in ("key", "value") if name in given}
+        require(which, "key", path=where)
+        rule = {**clean(which, {"key": text(_METADATA_VALUE), "value": text(_METADATA_VALUE)}, where), **_limits(given, where)}
+        if any((rule["key"], rule.get("value")) == (other["key"], other.get("value")) for other in rules):
+            refuse(where, "is a second entry for the same key and value")
+        rules.append(rule)
+    return rules
+
+
+_RATE_LIMIT: dict[str, Check] = {
+    "type": one_of(RATE_TYPES),
+    "unit": one_of(RATE_UNITS),
+    "value": positive_int,
+    "timezone": timezone_name,
+}
+_BOTH_LIMITS: dict[str, Check] = {"rate_limits": rate_limits, "usage_limits": usage_limits}
+_WORKSPACE_LIMITS: dict[str, Check] = {**_BOTH_LIMITS, "models": _models_limits, "metadata": _metadata_limits}
 _USAGE_LIMITS: dict[str, Check] = {
     # Portkey's hosted service also counts tokens here; a token limit is a rate limit with us.
     "type": one_of(("cost",)),
     "credit_limit": usd,
     "periodic_reset": one_of(RESETS, null=True),
     "alert_threshold": percent,
+    "timezone": timezone_name,
 }
 _DEFAULTS: dict[str, Check] = {"config_id": text(141, blank=True), "metadata": metadata, "allow_config_override": boolean}
