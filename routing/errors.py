@@ -188,6 +188,8 @@ class ProviderError(UpstreamError):
         super().__init__(message, param=param, status=status)
         self.error_type = error_type
         self.error_code = code
+        # The provider's own words without credentials, for a caller who wants more than OpenAI's shape says.
+        self.original: Any = None
         # The provider's own body for a caller who speaks to it in its own words, and what it said that it is.
         self.content: bytes | None = None
         self.content_type: str | None = None
@@ -195,6 +197,8 @@ class ProviderError(UpstreamError):
     def body(self) -> dict[str, Any]:
         shaped = super().body()
         shaped["error"] |= {"type": self.error_type, "code": self.error_code}
+        if self.original is not None:
+            shaped["provider_error"] = self.original
         return shaped
 
 

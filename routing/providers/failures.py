@@ -21,10 +21,14 @@ _SECRETS = re.compile(
     r"(?i:\bbearer\s+[\w.~+/=*-]{8,})"
     r"|\b(?:sk|pk|rk|gsk|xai|hf|r8|pplx|nvapi)[-_][\w*.-]{8,}"
     r"|\bAIza[\w-]{20,}|\b(?:AKIA|ASIA)[A-Z0-9]{12,}"
+    r"|\bya29\.[\w.-]{8,}|(?i:\bx-amz-security-token\W{1,4}[\w+/=]{8,})"
     r"|\beyJ[\w-]{10,}\.[\w-]+\.[\w-]*"
     r"|\b\w{2,}\*{3,}[\w*]*"
 )
 _MARKUP = re.compile(r"(?is)<(script|style)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>")
+
+# A longer error is shown as the beginning of its text.
+MAX_ORIGINAL_BYTES = 16 * 1024
 
 # What the named kinds of failure are as a status, for errors that arrive inside a stream whose status was 200.
 _STATUS_OF_TYPE = {
@@ -52,15 +56,21 @@ class _Words(NamedTuple):
     code: str | int | None = None
 
 
-def provider_error(target: Target, status: int, body: bytes) -> ProviderError:
-    """The error for an answer with an error status, which is kept."""
-    return _error(target, status, _read(body) or _Words(_plain(body) or f"HTTP status {status} without a body"))
+def provider_error(target: Target, status: int, body: bytes, original: bytes | None = None) -> ProviderError:
+    """The error for an answer with an error status, which is kept. `original` is what came, where `body` is a reading of it."""
+    error = _error(target, status, _read(body) or _Words(_plain(body) or f"HTTP status {status} without a body"))
+    if not target.strict:
+        error.original = _original(target, body if original is None else original)
+    return error
 
 
 def error_in_stream(target: Target, data: Any) -> ProviderError:
     """The error for an event of a stream; its status is read from the error's code or type, else it is 502."""
     words = _words(data) or _Words(_compact(data))
-    return _error(target, _status(words), words)
+    error = _error(target, _status(words), words)
+    if not target.strict:
+        error.original = _original(target, _compact(data).encode())
+    return error
 
 
 def invalid(target: Target, complaint: str, body: bytes = b"") -> UpstreamInvalid:
@@ -82,6 +92,27 @@ def secrets(target: Target) -> list[str]:
     """The target's credentials: its key, and its options that are some."""
     options = (target.options.get(option.name) for option in target.provider.options if option.secret)
     return [str(secret) for secret in (target.api_key, *options) if secret]
+
+
+def _original(target: Target, body: bytes) -> Any:
+    """The vendor's answer as JSON, or as a text where it is none or long; None where there is none. Without credentials."""
+    if len(body) <= MAX_ORIGINAL_BYTES:
+        try:
+            return _redacted(reading.loads(body), target)
+        except orjson.JSONDecodeError:
+            pass
+    # Cut at last, for half a credential would not be known as one.
+    return redact(body[: 4 * MAX_ORIGINAL_BYTES].decode(errors="replace"), target)[:MAX_ORIGINAL_BYTES] or None
+
+
+def _redacted(value: Any, target: Target) -> Any:
+    if isinstance(value, str):
+        return redact(value, target)
+    if isinstance(value, list):
+        return [_redacted(item, target) for item in value]
+    if isinstance(value, dict):
+        return {redact(key, target): _redacted(item, target) for key, item in value.items()}
+    return value
 
 
 def _error(target: Target, status: int, words: _Words) -> ProviderError:

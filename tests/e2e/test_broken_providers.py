@@ -212,3 +212,17 @@ def test_a_stream_is_not_repeated_after_its_first_event(product: Product, lane: 
 
     assert "error" in json.loads(sse(answered.text)[-1])
     assert len(lane.received) == 1
+
+
+def test_who_wants_more_than_openais_shape_gets_the_providers_own_error(product: Product, lane: Lane, virtual_key: str) -> None:
+    own = {"error": {"message": "No", "type": "t", "metadata": {"key": STORED_KEY, "raw": [1, None]}}, "request_id": "r1"}
+    lane.will(sends(json.dumps(own).encode(), code=429))
+
+    strict = product.call(virtual_key=virtual_key)
+    loose = product.call(virtual_key=virtual_key, headers={"x-portkey-strict-open-ai-compliance": "false"})
+
+    assert (strict.status_code, loose.status_code) == (429, 429)
+    assert "provider_error" not in strict.json()
+    assert loose.json()["error"]["message"] == "openai error: No"
+    own["error"]["metadata"]["key"] = "[redacted]"  # type: ignore[index]
+    assert loose.json()["provider_error"] == own

@@ -22,6 +22,7 @@ class FilteredError(ProviderError):
             error.message, status=error.status, error_type=error.error_type, param=error.param, code=error.error_code
         )
         self.provider = error.provider
+        self.original = error.original
         self.findings = findings
 
     def body(self) -> Json:

@@ -27,7 +27,8 @@ def openai_words(data: Any) -> Any:
 
 def provider_error(target: Target, status: int, body: bytes) -> ProviderError:
     """The error for an answer with an error status, which is kept."""
+    read = body
     # What is not JSON, a page of a proxy on the way, say, is read as the text that it is.
     with contextlib.suppress(orjson.JSONDecodeError):
-        body = orjson.dumps(openai_words(reading.loads(body)))
-    return failures.provider_error(target, status, body)
+        read = orjson.dumps(openai_words(reading.loads(body)))
+    return failures.provider_error(target, status, read, body)

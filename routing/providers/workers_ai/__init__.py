@@ -38,7 +38,7 @@ class WorkersAIDialect:
         if call.endpoint == Endpoint.CHAT:
             sent = chat(body, wishes)
         elif call.endpoint == Endpoint.EMBEDDINGS:
-            sent = embedding(body)
+            sent = embedding(body, wishes)
         else:
             sent = picture_asked(body, wishes)
         url = outgoing.url(target, model_path(model))
@@ -55,7 +55,7 @@ class WorkersAIDialect:
 
     def error(self, target: Target, status: int, body: bytes) -> ProviderError:
         """The vendor's error with its status kept."""
-        return failures.provider_error(target, status, _first_error(body))
+        return failures.provider_error(target, status, _first_error(body), body)
 
 
 def _first_error(body: bytes) -> bytes:

@@ -41,8 +41,10 @@ def chat(body: Json, wishes: Wishes) -> Json:
     return out
 
 
-def embedding(body: Json) -> Json:
-    """A list of texts."""
+def embedding(body: Json, wishes: Wishes) -> Json:
+    """A list of texts. The vendor's models have vectors of one length each."""
+    if body.get("dimensions") is not None:
+        wishes.refuse("dimensions")
     given = body.get("input")
     texts = [given] if isinstance(given, str) else given
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):

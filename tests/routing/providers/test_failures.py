@@ -1,5 +1,8 @@
 """Errors of vendors in all their forms."""
 
+from dataclasses import replace
+
+import orjson
 import pytest
 
 from routing.providers import failures
@@ -90,3 +93,60 @@ def test_an_invalid_answer_is_quoted_short_and_clean():
     assert error.message.startswith("openai error: no: [redacted] xxx")
     assert len(error.message) < 300
     assert error.provider == "openai"
+
+
+# Vendors' errors in their own words, with one key in each of the places that a careless vendor puts it.
+ORIGINALS = {
+    "openai": {"error": {"message": "No", "type": "t", "details": [{"header": f"Bearer {KEY}"}]}, KEY: True},
+    "anthropic": {"type": "error", "error": {"type": "overloaded_error", "message": "No"}, "request_id": f"req {KEY}"},
+    "google": {
+        "error": {"code": 429, "message": "No", "status": "RESOURCE_EXHAUSTED", "details": [{"retryDelay": "3s", "k": KEY}]}
+    },
+    "vertex-ai": [{"error": {"code": 429, "message": "No", "status": "RESOURCE_EXHAUSTED", "details": [{"k": KEY}]}}],
+    "azure-openai": {"error": {"message": "No", "innererror": {"code": "ResponsibleAIPolicyViolation"}, "k": KEY}},
+    "cohere": {"message": "No", "id": KEY},
+    "mistral-ai": {"object": "error", "message": {"detail": [{"loc": ["body"], "msg": "No"}]}, "k": KEY},
+    "ollama": {"error": f"No {KEY}"},
+    "workers-ai": {"success": False, "errors": [{"code": 7, "message": "No"}], "messages": [KEY]},
+}
+
+
+@pytest.mark.parametrize("provider", ORIGINALS)
+def test_the_original_stands_beside_the_error_only_where_the_target_is_not_strict(provider):
+    target, body = make_target(provider), orjson.dumps(ORIGINALS[provider])
+    assert "provider_error" not in target.provider.dialect.error(target, 429, body).body()
+    error = target.provider.dialect.error(replace(target, strict=False), 429, body)
+    assert (error.status, "No" in error.message) == (429, True)
+    assert error.body()["provider_error"] == orjson.loads(body.replace(KEY.encode(), b"[redacted]"))
+
+
+def test_the_original_of_awss_errors_repeats_no_request():
+    target = make_target("bedrock", strict=False)
+    echo = "Bad signature. The Canonical String for this request should have been 'POST\nx-amz-security-token:IQoJb3JpZ2luX2Vj'"
+    error = target.provider.dialect.error(target, 403, orjson.dumps({"message": echo, "__type": "a#InvalidSignatureException"}))
+    assert error.body()["provider_error"] == {"message": "Bad signature.", "type": "InvalidSignatureException"}
+
+
+@pytest.mark.parametrize(
+    ("body", "original"),
+    [
+        (b"", None),
+        (b"<html>No</html>", "<html>No</html>"),
+        (f"half {KEY}".encode(), "half [redacted]"),
+        (b'{"a":' * 400 + b"1" + b"}" * 400, '{"a":' * 400 + "1" + "}" * 400),
+        (b"x" * 100_000, "x" * failures.MAX_ORIGINAL_BYTES),
+        (
+            b"x" * (failures.MAX_ORIGINAL_BYTES - 10) + b" " + KEY.encode(),
+            "x" * (failures.MAX_ORIGINAL_BYTES - 10) + " [redacte",
+        ),
+    ],
+    ids=["nothing", "a page", "half", "deep", "long", "a key at its end"],
+)
+def test_an_original_that_is_no_json_is_a_text(body, original):
+    assert failures.provider_error(replace(TARGET, strict=False), 500, body).body().get("provider_error") == original
+
+
+def test_the_original_of_an_error_in_a_stream():
+    event = {"error": {"message": "No", "metadata": {"raw": KEY}}}
+    error = failures.error_in_stream(replace(TARGET, strict=False), event)
+    assert error.body()["provider_error"] == {"error": {"message": "No", "metadata": {"raw": "[redacted]"}}}
