@@ -118,7 +118,7 @@ ROWS = (
         "BytePlus ModelArk",
         "https://ark.ap-southeast.bytepluses.com/api/v3",
         "https://github.com/vercel/ai/blob/main/packages/bytedance/src/bytedance-provider.ts",
-        CHAT | EMBED | IMAGES,
+        CHAT | IMAGES,
     ),
     row(
         "qianfan",
@@ -210,7 +210,7 @@ ROWS = (
         "SiliconFlow (international)",
         "https://api.siliconflow.com/v1",
         "https://github.com/anomalyco/models.dev/blob/dev/providers/siliconflow/provider.toml",
-        CHAT | EMBED | RERANK,
+        CHAT | EMBED | RERANK | SPEECH | HEARING,
         dialect=OLDER,
     ),
     row(
@@ -225,7 +225,7 @@ ROWS = (
         "PPIO",
         "https://api.ppinfra.com/v3/openai",
         "https://github.com/infiniflow/ragflow/blob/main/conf/models/ppio.json",
-        CHAT | TEXT,
+        CHAT,
         aliases=("ppinfra",),
     ),
     row(
@@ -241,7 +241,7 @@ ROWS = (
         "Gitee AI",
         "https://ai.gitee.com/v1",
         "https://github.com/langgenius/dify-official-plugins/blob/main/models/gitee_ai/models/rerank/rerank.py",
-        CHAT | EMBED | RERANK,
+        CHAT | EMBED | RERANK | IMAGES | SPEECH | HEARING,
     ),
     row(
         "moark",
@@ -260,6 +260,7 @@ ROWS = (
         "Huawei Cloud ModelArts MaaS",
         "https://api.modelarts-maas.com/v1",
         "https://github.com/langgenius/dify-official-plugins/blob/main/models/huaweicloud_maas/models/text_embedding/text_embedding.py",
+        CHAT | EMBED | RERANK,
         aliases=("modelarts",),
     ),
     row(
@@ -308,7 +309,7 @@ ROWS = (
         "302.AI",
         "https://api.302.ai/v1",
         "https://github.com/anomalyco/models.dev/blob/dev/providers/302ai/provider.toml",
-        CHAT | EMBED,
+        CHAT | EMBED | RERANK,
         dialect=OLDER,
     ),
     row(
@@ -316,7 +317,7 @@ ROWS = (
         "AIHubMix",
         "https://aihubmix.com/v1",
         "https://github.com/charmbracelet/catwalk/blob/main/cmd/aihubmix/main.go",
-        CHAT | EMBED | IMAGES,
+        CHAT | EMBED | RERANK | IMAGES | SPEECH | HEARING,
     ),
     row(
         "jiekou",

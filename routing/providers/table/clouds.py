@@ -70,7 +70,7 @@ ROWS = (
         "OVHcloud AI Endpoints",
         "https://oai.endpoints.kepler.ai.cloud.ovh.net/v1",
         "https://github.com/Portkey-AI/gateway/blob/main/src/providers/ovhcloud/api.ts",
-        CHAT | EMBED,
+        CHAT | EMBED | HEARING,
         needs_key=False,
         aliases=("ovh",),
     ),

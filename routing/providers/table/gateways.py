@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from routing.providers.base import Option
-from routing.providers.table.rows import CHAT, EMBED, IMAGES, OLDER, TEXT, row
+from routing.providers.table.rows import CHAT, EMBED, HEARING, IMAGES, OLDER, RERANK, SPEECH, TEXT, row
 
 ROWS = (
     row(
@@ -11,7 +11,7 @@ ROWS = (
         "OpenRouter",
         "https://openrouter.ai/api/v1",
         "https://github.com/anomalyco/models.dev/blob/dev/providers/openrouter/provider.toml",
-        CHAT | TEXT | EMBED,
+        CHAT | TEXT | EMBED | RERANK,
         options=(
             Option("openrouter_referer", sent_as="http-referer"),
             Option("openrouter_title", sent_as="x-title"),
@@ -67,7 +67,7 @@ ROWS = (
         "NanoGPT",
         "https://nano-gpt.com/api/v1",
         "https://github.com/anomalyco/models.dev/blob/dev/providers/nano-gpt/provider.toml",
-        CHAT | EMBED | IMAGES,
+        CHAT | TEXT | EMBED | IMAGES,
         dialect=OLDER,
     ),
     row(
@@ -143,7 +143,7 @@ ROWS = (
         "CometAPI",
         "https://api.cometapi.com/v1",
         "https://github.com/Portkey-AI/gateway/blob/main/src/providers/cometapi/api.ts",
-        CHAT | EMBED | IMAGES,
+        CHAT | EMBED | IMAGES | SPEECH | HEARING,
     ),
     row(
         "aibadgr",
@@ -156,6 +156,6 @@ ROWS = (
         "Neosantara",
         "https://api.neosantara.xyz/v1",
         "https://github.com/mozilla-ai/any-llm/blob/main/src/any_llm/providers/registry.py",
-        CHAT | EMBED | IMAGES,
+        CHAT | IMAGES,
     ),
 )

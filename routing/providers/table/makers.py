@@ -108,7 +108,6 @@ ROWS = (
         "Morph",
         "https://api.morphllm.com/v1",
         "https://github.com/anomalyco/models.dev/blob/dev/providers/morph/provider.toml",
-        CHAT | EMBED,
     ),
     row(
         "poolside",

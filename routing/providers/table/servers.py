@@ -70,7 +70,7 @@ ROWS = (
         "triton",
         "Triton Inference Server",
         "https://docs.nvidia.com/deeplearning/triton-inference-server/user-guide/docs/client_guide/openai_readme.html",
-        CHAT | TEXT | EMBED,
+        CHAT | TEXT,
     ),
     own_server("modal", "Modal", "https://modal.com/docs/examples/llm_inference", CHAT | TEXT),
     own_server(
@@ -102,7 +102,7 @@ ROWS = (
         "litellm",
         "LiteLLM proxy",
         "https://github.com/BerriAI/litellm-docs/blob/main/docs/proxy/quick_start.md",
-        CHAT | TEXT | EMBED | RERANK | IMAGES,
+        CHAT | TEXT | EMBED | RERANK | IMAGES | SPEECH | HEARING,
     ),
     own_server(
         "one-api",
