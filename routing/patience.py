@@ -29,7 +29,9 @@ def delay_s(retry: Retry, number: int, error: UpstreamError, waited_s: float) ->
     if retry.use_retry_after and error.status == 429 and error.retry_after_s is not None:
         wish_s = error.retry_after_s
         return (wish_s, True) if waited_s + wish_s < MAX_RETRY_AFTER_S else None
-    return float(backoff_ms(retry, number) * _jitter.uniform(1 - JITTER, 1 + JITTER) / 1000), False
+    planned_ms = backoff_ms(retry, number)
+    longest_ms = min(planned_ms * (1 + JITTER), retry.max_delay_ms)
+    return _jitter.uniform(planned_ms * (1 - JITTER), longest_ms) / 1000, False
 
 
 def backoff_ms(retry: Retry, number: int) -> float:
