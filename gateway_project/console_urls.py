@@ -9,6 +9,7 @@ from django.views.i18n import set_language
 from analytics import ledger_pages as ledger
 from analytics import pages as analytics
 from analytics.alerts import pages as alerts
+from keys import key_pages, team_pages
 from keys import pages as keys
 from routing.pages import configs, versions
 
@@ -17,6 +18,13 @@ urlpatterns = [
     path("", analytics.home, name="home"),
     path("login", keys.Login.as_view(), name="login"),
     path("logout", LogoutView.as_view(), name="logout"),
+    path("invitations/<str:token>", team_pages.invitation, name="invitation"),
+    path("console/account", team_pages.account, name="account"),
+    path("console/members", team_pages.members, name="members"),
+    path("console/members/<str:user_id>/role", team_pages.member_role, name="member_role"),
+    path("console/members/<str:user_id>/remove", team_pages.member_remove, name="member_remove"),
+    path("console/invitations/<str:invite_id>/renew", team_pages.invitation_renew, name="invitation_renew"),
+    path("console/invitations/<str:invite_id>/withdraw", team_pages.invitation_withdraw, name="invitation_withdraw"),
     path("console/language", set_language, name="set_language"),
     path("console/workspace", keys.switch_workspace, name="switch_workspace"),
     path("console/logs", analytics.logs, name="logs"),
@@ -45,6 +53,10 @@ urlpatterns = [
     path("console/new-virtual-key", keys.virtual_key_new, name="virtual_key_new"),
     path("console/virtual-keys/<str:slug>", keys.virtual_key, name="virtual_key"),
     path("console/virtual-keys/<str:slug>/delete", keys.virtual_key_delete, name="virtual_key_delete"),
+    path("console/virtual-keys/<str:slug>/pause", key_pages.virtual_key_pause, name="virtual_key_pause"),
+    path("console/virtual-keys/<str:slug>/test", key_pages.virtual_key_test, name="virtual_key_test"),
+    path("console/api-keys/<str:key_id>", key_pages.api_key, name="api_key"),
+    path("console/api-keys/<str:key_id>/rotate", key_pages.api_key_rotate, name="api_key_rotate"),
     path("console/api-keys", keys.api_keys, name="api_keys"),
     path("console/new-api-key", keys.api_key_new, name="api_key_new"),
     path("console/api-keys/<str:key_id>/revoke", keys.api_key_revoke, name="api_key_revoke"),

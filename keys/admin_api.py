@@ -13,6 +13,7 @@ from keys import validation as check
 from keys.admin_auth import Caller, caller_of, check_workspace
 from keys.models import ApiKey, VirtualKey
 from keys.rest import AdminView, body, listing
+from routing import key_test
 from routing.errors import NotFound
 from routing.providers import table
 
@@ -87,6 +88,20 @@ class VirtualKeyDetail(AdminView):
 
 
 # --- API keys ---------------------------------------------------------------------------------------------------------
+
+
+class VirtualKeyTest(AdminView):
+    """Calls the provider with the key; the answer says how that went."""
+
+    required_scopes: ClassVar = {"POST": ("virtual_keys.update",)}
+
+    def post(self, request: Request, slug: str) -> Response:
+        caller = caller_of(request)
+        key = queries.get_virtual_key(caller.workspace, slug)
+        fields = _fields(request, caller, ("model",)) if request.data else {}
+        model = check.text(200, blank=True)(fields.get("model"), "model")
+        return Response({**key_test.run(key, model), "object": "virtual-key-test"})
+
 
 _AREAS = tuple(policy.API_KEY_AREAS.values())
 _API_KEY_CHANGES = (

@@ -55,6 +55,10 @@ class Seat:
     def may(self, scope: str) -> bool:
         return scope in self.permissions
 
+    def require(self, scope: str) -> None:
+        if not self.may(scope):
+            raise Forbidden(str(_("Your role in this workspace does not allow this.")))
+
 
 def seat_of(request: HttpRequest) -> Seat | None:
     """Where the logged-in person works; None for anonymous visitors and for people without a workspace. Read once a request."""
@@ -157,6 +161,7 @@ NAVIGATION: tuple[tuple[str | Promise, tuple[Entry, ...]], ...] = (
         (
             Entry("console:virtual_keys", _("Virtual keys"), "lock", "v", "virtual_keys.list"),
             Entry("console:api_keys", _("API keys"), "key", "k", f"{policy.API_KEY_AREAS['service']}.list"),
+            Entry("console:members", _("Members"), "user", "m", "workspace_users.list"),
             Entry("console:configs", _("Configs"), "route", "c", "configs.list"),
         ),
     ),

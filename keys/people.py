@@ -21,7 +21,7 @@ from keys.models import Member, Role, User, Workspace
 from keys.rows import save_new
 from routing.announce import bump_snapshot
 
-_USER: dict[str, check.Check] = {"email": check.text(254), "role": check.one_of(tuple(Role.values))}
+SEAT: dict[str, check.Check] = {"email": check.text(254), "role": check.one_of(tuple(Role.values))}
 _WORKSPACE: dict[str, check.Check] = {"slug": check.slug(64), "name": check.text(150)}
 
 
@@ -37,9 +37,9 @@ def create_workspace(*, slug: str, name: str, actor: Actor = SYSTEM) -> Workspac
 
 def create_user(*, email: str, password: str, workspace: Workspace, role: str, actor: Actor = SYSTEM) -> User:
     """A new person with a role in the workspace. Gateways know no users, so the snapshot stays as it is."""
-    values = check.clean({"email": email, "role": role}, _USER)
+    values = check.clean({"email": email, "role": role}, SEAT)
     user = User(email=User.objects.normalize_email(values["email"]))
-    _valid("email", validate_email, user.email)
+    valid_email(user.email)
     _valid("password", validate_password, password, user)
     user.set_password(password)
     with transaction.atomic():
@@ -47,6 +47,11 @@ def create_user(*, email: str, password: str, workspace: Workspace, role: str, a
         member = Member.objects.create(workspace=workspace, user=user, role=values["role"])
         audit.record(actor, workspace, "user.create", user, role=member.role)
     return user
+
+
+def valid_email(email: str) -> None:
+    """Raises `InvalidRequest`."""
+    _valid("email", validate_email, email)
 
 
 def _valid(field: str, validate: Callable[..., None], *args: Any) -> None:

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from keys.actions import hash_api_key
-from keys.models import ApiKey, AuditEvent, Member, User, VirtualKey, Workspace
+from keys.models import ApiKey, AuditEvent, Invitation, Member, User, VirtualKey, Workspace
 from routing.errors import NotFound
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -66,7 +66,34 @@ def get_virtual_key(workspace: Workspace, name: str) -> VirtualKey:
 
 def list_members(workspace: Workspace) -> QuerySet[Member]:
     """In the order they joined."""
-    return Member.objects.filter(workspace=workspace).select_related("user").order_by("created_at", "pk")
+    return Member.objects.filter(workspace=workspace).select_related("user", "workspace").order_by("created_at", "pk")
+
+
+def get_member(workspace: Workspace, user_id: str) -> Member:
+    """By the person's id. Raises `NotFound`."""
+    try:
+        member = list_members(workspace).filter(user_id=uuid.UUID(user_id)).first()
+    except ValueError:
+        member = None
+    if member is None:
+        raise NotFound(f"There is no member {user_id[:100]!r} in this workspace.")
+    return member
+
+
+def list_invitations(workspace: Workspace) -> QuerySet[Invitation]:
+    """Newest first, accepted ones too."""
+    return Invitation.objects.filter(workspace=workspace).select_related("workspace", "invited_by")
+
+
+def get_invitation(workspace: Workspace, invitation_id: str) -> Invitation:
+    """Raises `NotFound`."""
+    try:
+        invitation = list_invitations(workspace).filter(pk=uuid.UUID(invitation_id)).first()
+    except ValueError:
+        invitation = None
+    if invitation is None:
+        raise NotFound(f"There is no invitation {invitation_id[:100]!r} in this workspace.")
+    return invitation
 
 
 def memberships(user: User) -> QuerySet[Member]:

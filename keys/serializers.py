@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from keys.models import ApiKey, VirtualKey
+from keys.models import ApiKey, Invitation, Member, VirtualKey, Workspace
 
 
 def moment(value: datetime | None) -> str | None:
@@ -67,4 +67,47 @@ def virtual_key(key: VirtualKey) -> dict[str, Any]:
         "expires_at": moment(key.expires_at),
         "created_at": moment(key.created_at),
         "last_updated_at": moment(key.updated_at),
+    }
+
+
+def member(one: Member) -> dict[str, Any]:
+    first, _, last = one.user.name.partition(" ")
+    return {
+        "id": str(one.user.pk),
+        "object": "user",
+        "email": one.user.email,
+        "first_name": first,
+        "last_name": last,
+        "role": one.role,
+        "workspace_ids": [one.workspace.slug],
+        "created_at": moment(one.created_at),
+        "last_updated_at": moment(one.created_at),
+    }
+
+
+def invitation(one: Invitation) -> dict[str, Any]:
+    expired = one.expires_at <= timezone.now()
+    return {
+        "id": str(one.pk),
+        "object": "invite",
+        "email": one.email,
+        "role": one.role,
+        "status": "accepted" if one.accepted_at else "expired" if expired else "pending",
+        "workspaces": [{"workspace_id": one.workspace.slug, "role": one.role}],
+        "created_at": moment(one.created_at),
+        "accepted_at": moment(one.accepted_at),
+        "expires_at": moment(one.expires_at),
+        "invited_by": str(one.invited_by_id) if one.invited_by_id else None,
+    }
+
+
+def workspace(one: Workspace) -> dict[str, Any]:
+    return {
+        "id": str(one.pk),
+        "object": "workspace",
+        "slug": one.slug,
+        "name": one.name,
+        "description": None,
+        "created_at": moment(one.created_at),
+        "last_updated_at": moment(one.created_at),
     }

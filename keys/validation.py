@@ -73,6 +73,12 @@ def mapping(value: Any, path: str) -> dict[str, Any]:
     return dict(value)
 
 
+def listed(value: Any, path: str) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        refuse(path, "must be a list")
+    return list(value)
+
+
 def text(maximum: int, *, blank: bool = False) -> Check:
     """Text without control characters; surrounding space is not part of it."""
 

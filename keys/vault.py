@@ -76,3 +76,8 @@ def encrypt(raw: str) -> bytes:
 def decrypt(token: bytes | memoryview) -> str:
     """The credential in the clear. Raises `VaultError`."""
     return default().decrypt(token)
+
+
+def rotate(token: bytes | memoryview) -> bytes:
+    """The same credential under the first key. Raises `VaultError`."""
+    return default().rotate(token)

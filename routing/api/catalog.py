@@ -16,7 +16,7 @@ def models(caller: Caller, snapshot: Snapshot) -> list[Json]:
     providers = {key.provider for (workspace, _), key in snapshot.virtual_keys.items() if workspace == caller.workspace_id}
     if caller.is_anonymous:
         providers = set()
-    return [_model(name, provider) for provider in sorted(providers) for name in _names(provider)]
+    return [_model(name, provider) for provider in sorted(providers) for name in names(provider)]
 
 
 def find(name: str, caller: Caller, snapshot: Snapshot) -> Json | None:
@@ -24,7 +24,7 @@ def find(name: str, caller: Caller, snapshot: Snapshot) -> Json | None:
     return next((model for model in models(caller, snapshot) if model["id"] == name), None)
 
 
-def _names(provider: str) -> Iterable[str]:
+def names(provider: str) -> Iterable[str]:
     row = table.PROVIDERS.get(provider)
     if row is None:
         return ()
