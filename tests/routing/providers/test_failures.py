@@ -137,7 +137,7 @@ def test_the_original_of_awss_errors_repeats_no_request():
         (b"x" * 100_000, "x" * failures.MAX_ORIGINAL_BYTES),
         (
             b"x" * (failures.MAX_ORIGINAL_BYTES - 10) + b" " + KEY.encode(),
-            "x" * (failures.MAX_ORIGINAL_BYTES - 10) + " [redacte",
+            "x" * (failures.MAX_ORIGINAL_BYTES - 10) + " [redacted",
         ),
     ],
     ids=["nothing", "a page", "half", "deep", "long", "a key at its end"],
