@@ -272,13 +272,6 @@ ROWS = (
         aliases=("zhinao",),
     ),
     row(
-        "iflow",
-        "iFlow",
-        "https://apis.iflow.cn/v1",
-        "https://github.com/anomalyco/models.dev/blob/dev/providers/iflowcn/provider.toml",
-        aliases=("iflowcn",),
-    ),
-    row(
         "bailing",
         "Ant Ling",
         "https://api.tbox.cn/api/llm/v1",
