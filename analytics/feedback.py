@@ -46,7 +46,9 @@ def change(workspace: Workspace, identity: str, fields: dict[str, Any]) -> Feedb
 
 
 def of_traces(workspace_id: uuid.UUID | None, *trace_ids: str) -> list[Feedback]:
-    """Oldest first."""
+    """Oldest first. Calls of no workspace have none."""
+    if workspace_id is None:
+        return []
     return list(Feedback.objects.filter(workspace_id=workspace_id, trace_id__in=trace_ids).order_by("created_at", "id")[:1000])
 
 

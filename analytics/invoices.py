@@ -100,7 +100,8 @@ def _users(rows: QuerySet[RollupMetadata], total: dict[str, Any]) -> Iterator[Li
     """Each user, and then what nobody is named for."""
     named = ("calls", "failed", "tokens", "cost_usd")
     rest = {name: total[name] for name in named}
-    for row in map(_plain, rows.values("value").annotate(**_sums(named)).order_by("-sum_cost_usd", "value")):
+    found: Iterator[Any] = rows.values("value").annotate(**_sums(named)).order_by(f"-sum_{named[-1]}", "value").iterator()
+    for row in map(_plain, found):
         yield Line("user", {"user": row["value"]}, row)
         rest = {name: rest[name] - row[name] for name in named}
     if rest["calls"]:

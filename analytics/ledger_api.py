@@ -49,10 +49,10 @@ class FeedbackList(AdminView):
         return Response({"object": "list", "data": [_feedback(row) for row in rows]})
 
     def post(self, request: Request) -> Response:
-        data = request.data
-        if not isinstance(data, dict | list):
-            raise InvalidRequest("The body must be an object, or an array of objects.", code="invalid_json")
+        data: Any = request.data
         many = isinstance(data, list)
+        if not many and not isinstance(data, dict):
+            raise InvalidRequest("The body must be an object, or an array of objects.", code="invalid_json")
         rows = feedback.give(caller_of(request).workspace, data if many else [data], in_list=many)
         return Response({"status": "success", "message": _SAVED, "feedback_ids": [str(row.pk) for row in rows]})
 

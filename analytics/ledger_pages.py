@@ -40,7 +40,7 @@ def prices(request: HttpRequest, seat: Seat) -> HttpResponse:
 def price_new(request: HttpRequest, seat: Seat) -> HttpResponse:
     given = {"provider": request.GET.get("provider", "*")[:64], "model": request.GET.get("model", "")[:200]}
     form = PriceForm(request.POST) if request.method == "POST" else PriceForm()
-    form.initial |= given
+    form.initial = {**form.initial, **given}
     return _edit(request, seat, form, None)
 
 
@@ -78,7 +78,7 @@ def price_preview(request: HttpRequest, seat: Seat) -> HttpResponse:
         except InvalidRequest as error:
             refusal = error.message
     else:
-        refusal = " ".join(message for name in form.errors for message in form.errors[name])
+        refusal = " ".join(str(message) for name in form.errors for message in form.errors[name])
     return render(request, "console/prices/preview.html", {"found": found, "refusal": refusal, "form": form})
 
 

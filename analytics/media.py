@@ -49,7 +49,7 @@ def _answered(call: Call, body: bytes) -> Media | None:
 def _images(body: Json, answer: Json) -> Media:
     made = answer.get("data")
     wanted = body.get("n")
-    count = len(made) if isinstance(made, list) else int(wanted) if _is_number(wanted) else 1
+    count = len(made) if isinstance(made, list) else int(wanted) if wanted and _is_number(wanted) else 1
     return Media(
         images=count,
         size=_word("size", answer, body) or _DEFAULT_SIZE,

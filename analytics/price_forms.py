@@ -66,7 +66,9 @@ class PriceForm(ConsoleForm):
 
     def __init__(self, *args: Any, price: PriceOverride | None = None, **kwargs: Any) -> None:
         self._kept = {name: value for name, value in (price.prices if price else {}).items() if not isinstance(value, str)}
-        super().__init__(*args, initial=None if price is None else _initial(price), **kwargs)
+        super().__init__(*args, **kwargs)
+        if price is not None:
+            self.initial = _initial(price)
         field = self.fields["provider"]
         if isinstance(field, forms.ChoiceField):
             rows = sorted(table.PROVIDERS.values(), key=lambda row: row.label.casefold())
