@@ -30,11 +30,19 @@ def evaluate_all(now: dt.datetime | None = None) -> None:
     """Evaluates every rule that is switched on. One that fails says so in its own row and in the log, and holds up no other."""
     now = now or timezone.now()
     for rule_id in AlertRule.objects.filter(enabled=True).values_list("pk", flat=True):
-        with transaction.atomic():
-            found = AlertRule.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=rule_id, enabled=True)
-            rule = found.select_related("workspace").first()
-            if rule is not None:
-                _evaluate(rule, now)
+        try:
+            _evaluate_one(rule_id, now)
+        except Exception:  # whatever is wrong with one rule, the others must be heard
+            logger.exception("alert rule %s cannot be evaluated", rule_id)
+            AlertRule.objects.filter(pk=rule_id).update(evaluated_at=now, error="It failed: the worker's log says why")
+
+
+def _evaluate_one(rule_id: uuid.UUID, now: dt.datetime) -> None:
+    with transaction.atomic():
+        found = AlertRule.objects.select_for_update(skip_locked=True, of=("self",)).filter(pk=rule_id, enabled=True)
+        rule = found.select_related("workspace").first()
+        if rule is not None:
+            _evaluate(rule, now)
 
 
 def _evaluate(rule: AlertRule, now: dt.datetime) -> None:

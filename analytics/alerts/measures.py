@@ -19,7 +19,7 @@ from analytics.alerts import conditions
 from analytics.alerts.conditions import Condition
 from analytics.alerts.models import AlertRule
 from analytics.models import RollupHour, RollupMinute
-from keys.models import ApiKey, VirtualKey
+from keys.models import ApiKey, BudgetEvent, VirtualKey
 from routing import health
 from routing.models import Config
 
@@ -215,7 +215,8 @@ def _budgets(rule: AlertRule, now: dt.datetime) -> list[Reading]:
         *_budgeted(ApiKey, rule, "api_key", "virtual_key"),
         *_budgeted(VirtualKey, rule, "virtual_key", "api_key"),
     ]
-    return [_budget(key, limit, now) for key in keys for limit in _limits_of(key)]
+    readings = [_budget(key, limit, now) for key in keys for limit in _limits_of(key)]
+    return readings if rule.filters else readings + _noted_budgets(rule, now)
 
 
 def _budgeted(model: Any, rule: AlertRule, own: str, other: str) -> list[Any]:
@@ -243,6 +244,28 @@ def _budget(key: ApiKey | VirtualKey, limit: dict[str, Any], now: dt.datetime) -
     budget = Decimal(str(limit["credit_limit"]))
     label = f"{what} {key.name}, {period or 'total'} budget of {budget} USD"
     return Reading(_sum(hours, "cost_usd") / budget, f"{column}:{key.pk}:{period}:{zone}:{budget.normalize()}", label[:300])
+
+
+def _noted_budgets(rule: AlertRule, now: dt.datetime) -> list[Reading]:
+    """Budgets of workspaces, configs, models and users, whose counters lie in Redis: the highest threshold that was noted."""
+    events = BudgetEvent.objects.filter(workspace_id=rule.workspace_id).exclude(object_kind__in=("api_key", "virtual_key"))
+    highest: dict[str, Reading] = {}
+    for event in events.order_by("threshold"):
+        if _goes_on(event.counter.rpartition(":")[2], event.window_start, now):
+            subject = f"{event.counter}:{event.cap_usd.normalize()}"[:300]
+            highest[subject] = Reading(Decimal(str(event.threshold)) / 100, subject, event.limit_text[:300])
+    return list(highest.values())
+
+
+def _goes_on(period: str, start: dt.datetime, now: dt.datetime) -> bool:
+    """Whether a window that began then has not ended. A month begins at a midnight somewhere, hours off the first in UTC."""
+    if period in ("day", "week"):
+        return now < start + dt.timedelta(days=1 if period == "day" else 7)
+    if period == "month":
+        first = (start + dt.timedelta(days=1)).replace(day=1, hour=0, minute=0)
+        following = (first + dt.timedelta(days=32)).replace(day=1)
+        return now < following + (start - first)
+    return True
 
 
 def _spools(condition: Condition) -> list[Reading]:

@@ -32,6 +32,10 @@ def send_due() -> bool:
     return True
 
 
+def is_any_due() -> bool:
+    return AlertDelivery.objects.filter(state=Delivery.PENDING, next_try_at__lte=timezone.now()).exists()
+
+
 def _claim(now: dt.datetime) -> AlertDelivery | None:
     """Takes the next message that is due; nobody else has it until the lease ends."""
     due = AlertDelivery.objects.filter(state=Delivery.PENDING, next_try_at__lte=now)

@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 def evaluate_rules() -> None:
     """Judges all rules, and has what they say sent. What a lost broker forgets is sent after the next evaluation."""
     evaluate.evaluate_all()
-    send_messages.delay()
+    if outbox.is_any_due():
+        send_messages.delay()
 
 
 @shared_task(name="analytics.alerts.send")  # type: ignore[untyped-decorator]

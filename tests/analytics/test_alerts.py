@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,12 +14,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from analytics import backlog
-from analytics.alerts import actions, evaluate, outbox
+from analytics.alerts import actions, evaluate, measures, outbox
 from analytics.alerts.models import AlertChannel, AlertDelivery, AlertIncident, AlertRule
 from analytics.ingest import ingest
 from analytics.spool import SpoolState
 from keys.actions import SYSTEM, create_api_key, create_workspace
-from keys.models import ApiKey, Workspace
+from keys.models import ApiKey, BudgetEvent, Workspace
 from routing.breakers import INDEX, state_key
 from routing.egress import EgressGuard
 from tests.inboxes import Mailbox, Receiver
@@ -174,6 +175,39 @@ def test_each_type_fires_and_resolves_by_mail_and_by_webhook(watch: Watch, kind:
     assert watch.look(0.5) == []
 
 
+@pytest.mark.parametrize(
+    ("period", "start", "ends"),
+    [
+        ("day", "2026-02-01T00:00Z", "2026-02-02T00:00Z"),
+        ("week", "2026-02-02T00:00Z", "2026-02-09T00:00Z"),
+        ("month", "2026-02-01T00:00Z", "2026-03-01T00:00Z"),
+        ("month", "2026-02-28T16:00Z", "2026-03-31T16:00Z"),
+        ("month", "2026-02-01T08:00Z", "2026-03-01T08:00Z"),
+        ("total", "1970-01-01T00:00Z", "2999-01-01T00:00Z"),
+    ],
+)
+def test_budgets_of_other_things_fire_from_what_was_noted_until_their_window_ends(
+    watch: Watch, period: str, start: str, ends: str
+) -> None:
+    rule = watch.rule(type="budget", condition="used >= 80%")
+    for threshold in (50, 80):
+        BudgetEvent.objects.create(
+            workspace=watch.workspace,
+            object_kind="workspace",
+            object_id=str(watch.workspace.pk),
+            limit_text="workspace Acme: 100 USD",
+            threshold=threshold,
+            window_start=dt.datetime.fromisoformat(start),
+            cap_usd=100,
+            used_usd=threshold,
+            counter=f"workspace:{watch.workspace.pk}:cost:{period}",
+        )
+    end = dt.datetime.fromisoformat(ends)
+    last = [one for one in measures.read(rule, end - dt.timedelta(seconds=1)) if one.label.startswith("workspace")]
+    assert [(one.value, one.label) for one in last] == [(Decimal("0.8"), "workspace Acme: 100 USD")]
+    assert not [one for one in measures.read(rule, end) if one.label.startswith("workspace")] or period == "total"
+
+
 # --- Once, again, never --------------------------------------------------------------------------------------------------
 
 
@@ -279,6 +313,16 @@ def test_a_rule_that_cannot_be_evaluated_says_why_and_holds_up_no_other(watch: W
     assert watch.look() == ["firing"]
     broken.refresh_from_db()
     assert broken.error == "Redis does not answer"
+
+
+def test_a_rule_that_breaks_in_an_unforeseen_way_holds_up_no_other(watch: Watch, monkeypatch: Any) -> None:
+    broken = watch.rule(type="spool", condition="bytes > 1")
+    watch.rule(type="error_rate", condition="rate > 0.05")
+    watch.calls(status=500)
+    monkeypatch.setattr(backlog, "announced", lambda: [None])
+    assert watch.look() == ["firing"]
+    broken.refresh_from_db()
+    assert broken.error == "It failed: the worker's log says why"
 
 
 # --- On the way ----------------------------------------------------------------------------------------------------------
