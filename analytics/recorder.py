@@ -14,6 +14,7 @@ from analytics.record import AttemptRecord, MediaRecord, Record
 
 if TYPE_CHECKING:
     from analytics.spool import Spool
+    from routing.call import Media, Reply
     from routing.exchange import Exchange
     from routing.metering import Bill
 
@@ -83,11 +84,6 @@ def _record(exchange: Exchange, bill: Bill) -> Record:
     call, caller, target, error, usage = exchange.call, exchange.caller, exchange.target, exchange.error, bill.usage
     plan = getattr(exchange, "plan", None)  # unset where the call was refused before it had one
     reply = exchange.reply
-    stream = (
-        reply is not None
-        and reply.translator is not None
-        and reply.headers.get("content-type", EVENT_STREAM).startswith(EVENT_STREAM)
-    )
     record = Record(
         id=call.id,
         started_at_us=call.started_at_us,
@@ -98,7 +94,7 @@ def _record(exchange: Exchange, bill: Bill) -> Record:
         status=_status(exchange),
         response_model=bill.model,
         is_stream=call.stream,
-        response_is_stream=stream,
+        response_is_stream=_is_event_stream(reply),
         cancelled=exchange.cancelled,
         retry_count=exchange.retry_count,
         duration_ms=(time.monotonic() - call.started) * 1000,
@@ -120,9 +116,7 @@ def _record(exchange: Exchange, bill: Bill) -> Record:
         ],
     )
     record.span_id, record.parent_span_id, record.span_name = spans.named_by(call.headers)
-    if usage.media is not None:
-        media = usage.media
-        record.media = MediaRecord(media.images, media.size, media.quality, str(media.seconds), media.characters)
+    record.media = _media(usage.media)
     if plan is not None:
         record.config_id, record.config_version = plan.config_id, plan.config_version
     record.model = call.model
@@ -132,6 +126,16 @@ def _record(exchange: Exchange, bill: Bill) -> Record:
     if error is not None:
         record.error_code, record.error_message = str(error.code), error.message
     return record
+
+
+def _is_event_stream(reply: Reply | None) -> bool:
+    if reply is None or reply.translator is None:
+        return False
+    return reply.headers.get("content-type", EVENT_STREAM).startswith(EVENT_STREAM)
+
+
+def _media(media: Media | None) -> MediaRecord | None:
+    return media and MediaRecord(media.images, media.size, media.quality, str(media.seconds), media.characters)
 
 
 def _status(exchange: Exchange) -> int:
