@@ -22,6 +22,7 @@ _RAISED_IN = (
     "routing/api/*.py",
     "routing/configs/*.py",
     "keys/auth.py",
+    "keys/fences.py",
     "keys/limits/*.py",
     "routing/providers/openai/*.py",
 )
