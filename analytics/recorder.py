@@ -135,7 +135,9 @@ def _is_event_stream(reply: Reply | None) -> bool:
 
 
 def _media(media: Media | None) -> MediaRecord | None:
-    return media and MediaRecord(media.images, media.size, media.quality, str(media.seconds), media.characters)
+    if media is None:
+        return None
+    return MediaRecord(media.images, media.size, media.quality, str(media.seconds), media.characters)
 
 
 def _status(exchange: Exchange) -> int:

@@ -127,7 +127,7 @@ def _field(option: Option, stored: VirtualKey | None) -> forms.CharField:
 class VirtualKeyForm(OptionsForm):
     """A new virtual key."""
 
-    field_order: ClassVar = ["name", "provider", "key", "custom_host", "slug", "note"]
+    field_order = ("name", "provider", "key", "custom_host", "slug", "note")
 
     name = forms.CharField(
         label=_("Name"), max_length=150, widget=forms.TextInput(attrs={"autofocus": True, "autocomplete": "off"})
@@ -167,7 +167,7 @@ class VirtualKeyForm(OptionsForm):
 class VirtualKeyEditForm(OptionsForm):
     """What can be changed of a virtual key. An empty key leaves the stored one."""
 
-    field_order: ClassVar = ["name", "key", "custom_host", "note"]
+    field_order = ("name", "key", "custom_host", "note")
 
     name = forms.CharField(label=_("Name"), max_length=150, widget=forms.TextInput(attrs={"autocomplete": "off"}))
     note = forms.CharField(label=_("Note"), required=False, max_length=1000, widget=forms.Textarea(attrs={"rows": 2}))

@@ -39,9 +39,7 @@ class Migration(migrations.Migration):
                 ("moved_at", models.DateTimeField(auto_now=True)),
                 (
                     "config",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="labels", to="routing.config"
-                    ),
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="labels", to="routing.config"),
                 ),
                 (
                     "version",

@@ -9,7 +9,7 @@ import pytest
 
 from analytics import shipper as shipping
 from analytics.shipper import CourierError, Shipper, pack, unpack
-from analytics.spool import Spool
+from analytics.spool import Spool, SpoolState
 from analytics.stretches import next_stretch
 from tests.stack import wait_until
 

@@ -7,6 +7,7 @@ import pytest
 from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
 
+from analytics.alerts.actions import create_channel
 from keys import actions, provider_options, vault
 from keys.models import VirtualKey
 from tests.keys.people import SECRET, Team
@@ -38,3 +39,16 @@ def test_what_no_key_can_read_is_named_and_left_as_it_is(team: Team, settings: A
     with pytest.raises(CommandError, match="openai-prod"):
         call_command("rotate_vault", stdout=StringIO())
     assert bytes(VirtualKey.objects.get(slug="openai-prod").secret) == before
+
+
+def test_the_addresses_of_alert_channels_are_rotated_too(team: Team, settings: Any) -> None:
+    channel = create_channel(
+        workspace=team.workspace, actor=actions.SYSTEM, name="hook", url="https://hooks.example.com/T0/secret-path"
+    )
+    before = vault.decrypt(channel.secret)
+    new = Fernet.generate_key().decode()
+    settings.VAULT_KEYS = (new, *settings.VAULT_KEYS)
+    call_command("rotate_vault", stdout=StringIO())
+    settings.VAULT_KEYS = (new,)
+    channel.refresh_from_db()
+    assert vault.decrypt(channel.secret) == before

@@ -12,7 +12,7 @@ from routing.call import Call, Outcome, Target
 from routing.errors import InvalidRequest, ProviderError, UpstreamTimeout, UpstreamUnreachable
 from routing.plan import Branch
 from routing.providers import table
-from routing.strategies import Context, explain, walk
+from routing.strategies import Context, walk
 
 MOCK = table.find("mock")
 
