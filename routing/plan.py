@@ -119,7 +119,9 @@ def resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | None
 
 def _resolve(headers: Mapping[str, str], caller: Caller, provider_key: str | None, snapshot: Snapshot, model: str) -> Plan:
     body, entry = _config(headers.get("x-portkey-config"), caller, snapshot)
-    request = _FromRequest(headers, provider_key, model)
+    request = _FromRequest(
+        headers, provider_key, model, knows=lambda slug: (caller.workspace_id, slug) in snapshot.virtual_keys
+    )
     if not _LEAF_KEYS & body.keys():
         body = request.target(body)
     root = _Builder(request, caller, snapshot).node(body, "config", Level())
@@ -179,11 +181,12 @@ def _config(header: str | None, caller: Caller, snapshot: Snapshot) -> tuple[Jso
 
 @dataclass(frozen=True, slots=True)
 class _FromRequest:
-    """What the request itself says about its target."""
+    """What the request itself says about its target. `knows` tells whether the workspace has a virtual key of this slug."""
 
     headers: Mapping[str, str]
     provider_key: str | None
     model: str
+    knows: Callable[[str], bool]
 
     def target(self, body: Json) -> Json:
         """`body`, a config that names no target, with the one that the request names."""
@@ -191,8 +194,10 @@ class _FromRequest:
         provider = self.headers.get("x-portkey-provider", "").strip()
         virtual_key = self.headers.get("x-portkey-virtual-key", "").strip()
         params = body.get("override_params", {})
-        if self.model.startswith("@"):
-            virtual_key, _, model = self.model[1:].partition("/")
+        slug, _, model = self.model.removeprefix("@").partition("/")
+        # Some vendors' models begin with @ themselves: where the target is named, only a slug that is one counts.
+        if self.model.startswith("@") and (self.knows(slug) or not (virtual_key or provider)):
+            virtual_key = slug
             if not model:
                 raise InvalidRequest("A model that begins with @ is written as @slug/model.", param="model")
             params = {"model": model, **params}

@@ -63,15 +63,20 @@ def _leaf(node: Json, path: str) -> None:
 
 
 def _slug_of_model(node: Json, path: str) -> None:
-    """``@slug/model`` names a virtual key and a model of it."""
+    """``@slug/model`` names a virtual key and a model of it, where the target names none by itself.
+
+    Some vendors' models begin with @ themselves (``@cf/meta/llama-3``): beside a provider or another virtual key they stay.
+    """
     model = node.get("override_params", {}).get("model", "")
     if not model.startswith("@"):
         return
     slug, _, name = model[1:].partition("/")
+    if "provider" in node or node.get("virtual_key", slug) != slug:
+        return
+    while slug and name.startswith(f"@{slug}/"):  # so that normalising again changes nothing
+        name = name.removeprefix(f"@{slug}/")
     if not slug or not name:
         _refuse(path, "override_params.model", "write it as @slug/model, with the slug of a virtual key.")
-    if node.get("virtual_key", slug) != slug:
-        _refuse(path, "override_params.model", f"{values.shown(model)} contradicts the target's virtual_key.")
     node["virtual_key"] = slug
     node["override_params"]["model"] = name
 

@@ -399,7 +399,6 @@ REFUSALS = [
     ({**A, "cost_optimization": {"budget_limits": {"daily": -1}}}, "cost_optimization.budget_limits.daily", "range"),
     ({"provider": "@"}, "provider", "must follow the @"),
     ({"model": "@slug"}, "override_params.model", "@slug/model"),
-    ({"virtual_key": "a", "model": "@b/m"}, "override_params.model", "contradicts"),
     ({"model": "@b/m", "targets": [A]}, "override_params.model", "put it into a target"),
     ({"provider": "@a", "virtual_key": "a"}, "virtual_key", "given twice"),
     ({**A, "drop_params": "metadata"}, "drop_params", "expected an array"),
@@ -443,3 +442,19 @@ def test_a_saved_config_holds_no_secret_option_in_any_form():
     )
     assert error.param == "conditional_routing.rules[0].target.api_key"
     assert refused({"fallback": {"targets": [{**A, "api_key": "k"}]}}, saved=True).param == "fallback.targets[0].api_key"
+
+
+@pytest.mark.parametrize("named", [{"virtual_key": "a"}, {"provider": "workers-ai"}])
+def test_a_model_that_begins_with_an_at_stays_where_the_target_is_named(named):
+    written = {**named, "model": "@cf/meta/llama-3.1-8b-instruct"}
+    assert normalise(written) == {**named, "override_params": {"model": "@cf/meta/llama-3.1-8b-instruct"}}
+
+
+@pytest.mark.parametrize("model", ["@a/@b/c", "@a/@a/c", "@a/@a/@a/", "@a/m", "@", "@/", "@a/@"])
+@pytest.mark.parametrize("named", [{}, {"virtual_key": "a"}, {"provider": "openai"}])
+def test_a_model_with_an_at_is_read_once_and_for_all(named, model):
+    try:
+        canonical = normalise({**named, "model": model})
+    except InvalidConfig:
+        return
+    assert normalise(canonical) == canonical

@@ -380,6 +380,12 @@ def test_a_model_with_an_at_names_a_virtual_key_and_a_model(plan, snapshot):
     assert caught.value.param == "model"
 
 
+@pytest.mark.parametrize("header", [{"x-portkey-virtual-key": "prod"}, {"x-portkey-provider": "mock"}])
+def test_a_vendors_own_model_may_begin_with_an_at_where_the_target_is_named(snapshot, header):
+    found = resolve(header, ME, None, snapshot, "@cf/meta/llama-3.1-8b-instruct").root
+    assert (found.virtual_key_id or found.provider.id, found.model) in {("id-prod", None), ("mock", None)}
+
+
 @pytest.mark.parametrize(("asked", "model"), [("", "m"), ("portkey-default", "m"), ("gpt-5", None)])
 def test_a_default_model_is_the_targets_where_the_call_has_none(snapshot, asked, model):
     headers = {"x-portkey-config": '{"provider": "mock", "default_params": {"model": "m"}}'}
