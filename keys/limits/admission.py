@@ -188,7 +188,7 @@ class Limits:
                 return False
             for reservation in taken:
                 self.release(reservation)  # it may have been taken all the same
-            raise _unavailable("Limits cannot be checked right now", "limits_unavailable") from error
+            raise _unavailable("Limits cannot be checked right now", code="limits_unavailable") from error
         except asyncio.CancelledError:
             self._hold(taken, _NO_EPOCH)
             for reservation in taken:
@@ -211,7 +211,7 @@ class Limits:
                 pass  # the next answer tells
             answer = await self._run(scripts.ADMIT, keys, args)
             if answer[0] == scripts.UNKNOWN:
-                raise _unavailable("The counters of the limits are being rebuilt", "limits_rebuilding")
+                raise _unavailable("The counters of the limits are being rebuilt", code="limits_rebuilding")
         return answer
 
     def _ask_for_rebuild(self, workspace_id: str) -> asyncio.Future[None]:
