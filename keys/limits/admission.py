@@ -149,7 +149,10 @@ class Limits:
     async def close(self) -> None:
         """Waits for what is being settled. Whatever Redis does not take now is given back when its lease ends."""
         if self._ticking is not None:
-            self._ticking.cancel()
+            # Again and again, because a client that is just connecting may swallow a cancellation.
+            while not self._ticking.done():
+                self._ticking.cancel()
+                await asyncio.wait([self._ticking], timeout=0.1)
         if self._sending:
             await asyncio.wait(list(self._sending), timeout=1.0)
 

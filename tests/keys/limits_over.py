@@ -17,6 +17,7 @@ class Server:
         self.away = False
         self.deaf = False
         self.ran: list[str] = []
+        self.made: list[Limits] = []
         self._pending: list[asyncio.Future] = []
 
     async def run(self, source, keys, args):
@@ -38,9 +39,15 @@ class Server:
         await asyncio.gather(*pending, return_exceptions=True)
         await asyncio.sleep(0)  # whoever waits for the answers is told before this goes on
 
+    async def close(self):
+        """Ends all limits that were made over this server, and the tasks that look after their leases."""
+        for limits in self.made:
+            await limits.close()
+
     def admissions(self) -> int:
         return self.ran.count(scripts.ADMIT)
 
 
 def limits_over(server: Server, **options) -> Limits:
-    return Limits(server.run, server.later, **{"fail_closed": False, **options})
+    server.made.append(Limits(server.run, server.later, **{"fail_closed": False, **options}))
+    return server.made[-1]

@@ -38,14 +38,14 @@ async def client(servers):
 
 @pytest.fixture
 async def server(client):
-    return Server(client)
+    server = Server(client)
+    yield server
+    await server.close()
 
 
 @pytest.fixture
 async def limits(server):
-    made = limits_over(server, fail_closed=True)
-    yield made
-    await made.close()
+    return limits_over(server, fail_closed=True)
 
 
 async def take(limits, *several, tokens=100, cost_nano=7):
