@@ -114,6 +114,16 @@ class Media:
     seconds: Decimal = Decimal(0)
     characters: int = 0
 
+    def __add__(self, other: Media) -> Media:
+        """Both together; size and quality are the first one's that has any."""
+        return Media(
+            self.images + other.images,
+            self.size or other.size,
+            self.quality or other.quality,
+            self.seconds + other.seconds,
+            self.characters + other.characters,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -137,6 +147,20 @@ class Usage:
     def is_used(self) -> bool:
         """Whether there is anything to pay for."""
         return self.media is not None or self.prompt_tokens + self.completion_tokens > 0
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both together, class by class."""
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.audio_input_tokens + other.audio_input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.audio_output_tokens + other.audio_output_tokens,
+            self.estimated or other.estimated,
+            media=self.media + other.media if self.media and other.media else self.media or other.media,
+        )
 
     @property
     def prompt_tokens(self) -> int:

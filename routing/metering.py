@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -99,11 +100,7 @@ def bill(exchange: Exchange, prices: Prices) -> Bill:
 
 def together(parts: Sequence[Bill]) -> Bill:
     """One bill for all parts of an answer. Its cost is unknown where that of any part is."""
-    counts = [field.name for field in dataclasses.fields(Usage) if field.name not in {"estimated", "media"}]
-    usage = Usage(
-        **{name: sum(getattr(part.usage, name) for part in parts) for name in counts},
-        estimated=any(part.usage.estimated for part in parts),
-    )
+    usage = functools.reduce(operator.add, (part.usage for part in parts))
     costs = [part.cost_usd for part in parts]
     known = [cost for cost in costs if cost is not None]
     cost = sum(known, Decimal(0)) if len(known) == len(costs) else None

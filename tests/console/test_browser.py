@@ -183,7 +183,9 @@ def test_a_streamed_call_is_found_by_its_trace_and_put_together(page: Page, api:
     assert "$GATEHOUSE_API_KEY" in page.locator("#curl").inner_text()
     expect(page.get_by_role("link", name="harbour")).to_be_visible()
     page.get_by_role("link", name=trace).click()
-    expect(page.locator("#rows tbody tr")).to_have_count(1)
+    timeline = page.get_by_role("region", name="Timeline")
+    expect(timeline.get_by_role("link")).to_have_count(1)
+    expect(timeline).to_contain_text("mock-name-pier")
 
 
 def test_retries_and_fallbacks_are_marked_and_drawn(page: Page, api: httpx.Client) -> None:

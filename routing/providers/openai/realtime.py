@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from urllib.parse import parse_qsl, urlencode
 
 import orjson
 
-from routing.call import Call, Json, Target, UpstreamRequest, Usage
+from routing.call import Call, Target, UpstreamRequest, Usage
 from routing.errors import InvalidRequest
 from routing.frames import Text
 from routing.providers import outgoing
@@ -64,13 +63,4 @@ class Realtime:
             self.model = model
         holder = event.get("response") if event.get("type") == "response.done" else event
         if isinstance(holder, dict) and (usage := read_usage(holder)) is not None:
-            self.usage = _sum(self.usage or Usage(), usage)
-
-
-def _sum(first: Usage, second: Usage) -> Usage:
-    counted: Json = {
-        field.name: getattr(first, field.name) + getattr(second, field.name)
-        for field in dataclasses.fields(Usage)
-        if field.name != "estimated"
-    }
-    return Usage(**counted)
+            self.usage = (self.usage or Usage()) + usage
