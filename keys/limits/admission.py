@@ -207,11 +207,8 @@ class Limits:
     async def _answer(self, workspace_id: str, keys: list[str], args: list[int | str]) -> Any:
         answer = await self._run(scripts.ADMIT, keys, args)
         if answer[0] == scripts.UNKNOWN:
-            try:
-                async with asyncio.timeout(REBUILD_WAIT_S):
-                    await asyncio.shield(self._ask_for_rebuild(workspace_id))
-            except TimeoutError:
-                pass  # the next answer tells
+            # Whether it came to an end, and how, the next answer tells.
+            await asyncio.wait([self._ask_for_rebuild(workspace_id)], timeout=REBUILD_WAIT_S)
             answer = await self._run(scripts.ADMIT, keys, args)
             if answer[0] == scripts.UNKNOWN:
                 raise _unavailable("The counters of the limits are being rebuilt", code="limits_rebuilding")
