@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote
@@ -31,7 +32,7 @@ _POST = frozenset({"POST"})
 PASSED_THROUGH = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 
 
-class GatewayView(APIView):
+class GatewayView(APIView, ABC):
     """A DRF view on an asynchronous dispatch of its own: our authenticator, our error map, no content negotiation.
 
     A subclass writes `answer`, which finds the call in `self.exchange` and answers or raises GatewayError. `endpoint` is the
@@ -85,8 +86,9 @@ class GatewayView(APIView):
         finally:
             upload.close()
 
+    @abstractmethod
     async def answer(self) -> HttpResponseBase:
-        raise NotImplementedError
+        """The answer to the call in `self.exchange`. Raises `GatewayError`."""
 
 
 async def _read_already(request: HttpRequest) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -94,7 +95,7 @@ def _parsed(data: bytes, target: Target) -> Any:
         raise failures.invalid(target, f"the answer cannot be translated: {error.msg}", data) from None
 
 
-class AdaptedStream:
+class AdaptedStream(ABC):
     """See `StreamTranslator`. Cuts the inner dialect's chunks into blocks that begin, grow and end one after the other.
 
     A subclass writes the events: `_begin`, `_open`, `_grow`, `_close`, `_end`, and `_idle` for a chunk that shows nothing.
@@ -133,26 +134,31 @@ class AdaptedStream:
             out += self._finished()
         return out
 
+    @abstractmethod
     def failed(self, error: GatewayError) -> bytes:
         """The event that tells the caller that the stream broke."""
-        raise NotImplementedError
 
     # --- what a subclass writes ---
 
+    @abstractmethod
     def _begin(self) -> bytes:
-        raise NotImplementedError
+        """The events that open the answer."""
 
+    @abstractmethod
     def _open(self, block: Block) -> bytes:
-        raise NotImplementedError
+        """The events that begin a block."""
 
+    @abstractmethod
     def _grow(self, block: Block, piece: str) -> bytes:
-        raise NotImplementedError
+        """The events for one more piece of the open block."""
 
+    @abstractmethod
     def _close(self, block: Block) -> bytes:
-        raise NotImplementedError
+        """The events that end a block."""
 
+    @abstractmethod
     def _end(self) -> bytes:
-        raise NotImplementedError
+        """The events that end the answer."""
 
     def _idle(self) -> bytes:
         return b""
