@@ -50,6 +50,7 @@ def test_every_placeholder_of_a_text_is_in_its_translation() -> None:
         assert sorted(placeholder.findall(text)) == sorted(placeholder.findall(translation)), text
 
 
+# make test must pass on a machine with nothing but Python; CI installs gettext, so there both of these run.
 @pytest.mark.skipif(shutil.which("xgettext") is None, reason="GNU gettext is not installed: the sources cannot be searched")
 def test_the_catalog_has_the_texts_of_the_sources_and_no_others(tmp_path: Path) -> None:
     for name in _SOURCES:

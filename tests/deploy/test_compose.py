@@ -172,6 +172,7 @@ def _has_compose() -> bool:
     )
 
 
+# Docker's client is no part of this project; the other tests of this file read the file without it.
 @pytest.mark.skipif(not _has_compose(), reason="the docker client here has no compose")
 def test_compose_itself_accepts_it():
     command = ["docker", "compose", "--file", "docker-compose.yml", "config", "--quiet"]
